@@ -1,0 +1,443 @@
+//! From the versions of a commit to the rows of the tables: the same code for a commit being made
+//! and for one read back from the journal.
+
+use std::collections::BTreeMap;
+
+use blocknet_geocode::{Cell, NetSpec};
+use blocknet_kv::{Batch, KeyRange, MemLayer, Overlay, Read};
+
+use crate::block::{BlockVersion, Link};
+use crate::body::{
+    BlockTouch, Body, ClosingAt, CommitInfo, Definition, closing_hash, version_leaf,
+};
+use crate::codec::Encoder;
+use crate::entity::{Head, Last, Path, Track};
+use crate::error::{Error, Result};
+use crate::hash::{Hash, merkle_root};
+use crate::key;
+use crate::layer::LayerId;
+use crate::ledger::{Ledger, LayerState};
+use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
+
+/// Largest chunk of the list of record keys that a commit touched.
+const CHUNK_LEN_BYTES: usize = 64 * 1024;
+
+/// What a commit does to one block, gathered while its versions are written.
+#[derive(Debug, Default)]
+struct Touch {
+    /// (record key, index in the commit, leaf hash)
+    leaves: Vec<(Vec<u8>, u32, Hash)>,
+    rows: i64,
+}
+
+/// The rows of one commit, gathered version by version.
+pub(crate) struct Rows<'a> {
+    spec: &'a NetSpec,
+    net: &'a [u8; 16],
+    number: u64,
+    ledger: &'a Ledger,
+    pub(crate) batch: Batch,
+    touches: BTreeMap<Cell, Touch>,
+    layers: BTreeMap<LayerId, LayerState>,
+    levels: u128,
+    headers: Vec<Header>,
+    hashes: Vec<Hash>,
+    closings: Vec<ClosingAt>,
+    definitions: Vec<Definition>,
+    /// Record keys touched, for the rows of `commits`.
+    touched: Encoder,
+}
+
+/// One version as it is to be stored.
+pub(crate) struct Stated<'a> {
+    pub(crate) header: Header,
+    pub(crate) salt: &'a [u8; SALT_LEN_BYTES],
+    pub(crate) payload: &'a [u8],
+    /// The other places where it ends the entity's states, and whether their altitude is known.
+    pub(crate) closings: &'a [(Place, bool)],
+}
+
+/// A commit ready to be appended and applied.
+pub(crate) struct Finished {
+    pub(crate) body: Body,
+    pub(crate) batch: Batch,
+    pub(crate) ledger: Ledger,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(
+        spec: &'a NetSpec,
+        net: &'a [u8; 16],
+        number: u64,
+        ledger: &'a Ledger,
+    ) -> Self {
+        Self {
+            spec,
+            net,
+            number,
+            ledger,
+            batch: Batch::new(),
+            touches: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            levels: ledger.levels,
+            headers: Vec::new(),
+            hashes: Vec::new(),
+            closings: Vec::new(),
+            definitions: Vec::new(),
+            touched: Encoder::default(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.definitions.is_empty()
+    }
+
+    pub(crate) fn headers(&self) -> &[Header] {
+        &self.headers
+    }
+
+    pub(crate) fn define(&mut self, definition: Definition) {
+        if let Definition::Layer(id, def) = &definition {
+            self.layers.insert(*id, LayerState::new(def.clone()));
+        }
+        self.definitions.push(definition);
+    }
+
+    fn block_of(&self, place: &Place, altitude_known: bool) -> Result<Cell> {
+        let geocode = place.geocode(self.spec, altitude_known).ok_or_else(|| {
+            Error::corrupt("a place that the net's spec cannot have written")
+        })?;
+        Ok(self.spec.block(&geocode))
+    }
+
+    /// As [`Rows::put_version`], and keeps the rows in `scratch` as well, which lies over `read`: so
+    /// the entity's next version in the same commit sees them.
+    pub(crate) fn put_version_over(
+        &mut self,
+        scratch: &mut MemLayer,
+        read: &dyn Read,
+        entity: &[u8],
+        head: &mut Head,
+        stated: Stated<'_>,
+    ) -> Result<()> {
+        let mut earlier = std::mem::take(&mut self.batch);
+        let layers = [&*scratch];
+        let overlay = Overlay { layers: &layers, base: read };
+        let path = Path { read: &overlay, spec: self.spec, entity };
+        let result = self.put_version(&path, head, stated);
+        scratch.apply(&self.batch);
+        earlier.append(&mut self.batch);
+        self.batch = earlier;
+        result
+    }
+
+    /// Writes the rows of one version: its own, its track, the old head if it moves to the past,
+    /// and a closing row at each place in `closings`. `head` is brought up to date; storing it is
+    /// left to [`Rows::put_head`], once per entity and commit.
+    fn put_version(
+        &mut self,
+        path: &Path<'_>,
+        head: &mut Head,
+        stated: Stated<'_>,
+    ) -> Result<()> {
+        let Stated { header, salt, payload, closings } = stated;
+        let index = u32::try_from(self.headers.len()).expect("limits keep commits below 2^32");
+        let version = Version { commit: self.number, index };
+        let mut encoded = Encoder::with_capacity(256);
+        header.encode(&mut encoded);
+        let hash = header.hash(self.net, version);
+        let record_key = key::record(&header.place, path.entity);
+        let row = encode_row(version, &encoded.0, salt, payload);
+
+        let layer = self.layers.entry(header.layer).or_insert_with(|| {
+            self.ledger.layers.get(&header.layer).cloned().expect("callers check the layer")
+        });
+        layer.versions += 1;
+        layer.entities += u64::from(head.versions == 0);
+
+        let track = Track {
+            ordinal: header.ordinal,
+            version,
+            valid: header.valid,
+            flags: header.flags,
+            place: header.place,
+            hull: path.hull(header.ordinal, header.valid)?,
+        };
+        self.batch.put(key::TRACKS, key::track(path.entity, header.ordinal), track.encode());
+        self.touched.u8(0).short(&record_key);
+
+        let takes_over = !header.valid.is_empty()
+            && head.last.is_none_or(|last| header.valid.to >= last.to);
+        let mut history_key = None;
+        if takes_over {
+            if let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
+                let old_key = key::record(&last.place, path.entity);
+                let old = path.read.get(key::RECORDS, &old_key)?.ok_or_else(|| {
+                    Error::corrupt(format!(
+                        "tables: `records`, row {} is missing; move the directory `tables` away \
+                         and open the store for writing, which rebuilds it from the journal",
+                        crate::error::Hex(&old_key)
+                    ))
+                })?;
+                self.batch.put(key::HISTORY, key::history(&old_key, last.version), old);
+                if old_key != record_key {
+                    self.batch.delete(key::RECORDS, old_key);
+                }
+                layer.live -= 1;
+            }
+            if header.is_absence() {
+                history_key = Some(key::history(&record_key, version));
+            } else {
+                self.batch.put(key::RECORDS, record_key.clone(), row.clone());
+                layer.live += 1;
+            }
+        } else {
+            history_key = Some(key::history(&record_key, version));
+        }
+        if let Some(history_key) = history_key {
+            self.batch.put(key::HISTORY, history_key, row);
+        }
+
+        // Row counts per block follow the live heads.
+        let altitude_known = header.altitude_known();
+        if takes_over && let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
+            let block = self.block_of(&last.place, true)?;
+            self.touches.entry(block).or_default().rows -= 1;
+        }
+        if !header.place.is_nowhere() {
+            let block = self.block_of(&header.place, altitude_known)?;
+            let touch = self.touches.entry(block).or_default();
+            touch.rows += i64::from(takes_over);
+            touch.leaves.push((record_key, index, hash));
+            self.levels |= 1 << header.place.level();
+        }
+        for (place, known) in closings {
+            let closed_key = key::record(place, path.entity);
+            let closing = Closing { valid: header.valid, moved_to: header.place };
+            self.batch.put(key::HISTORY, key::history(&closed_key, version), closing.encode());
+            self.touched.u8(1).u32(index).short(&closed_key);
+            let block = self.block_of(place, *known)?;
+            let touch = self.touches.entry(block).or_default();
+            touch.leaves.push((closed_key, index, closing_hash(hash)));
+            self.closings.push(ClosingAt {
+                assertion: index,
+                place: *place,
+                altitude_known: *known,
+            });
+        }
+
+        head.versions = header.ordinal;
+        head.newest = version;
+        head.hash = hash;
+        head.from_max = head.from_max.max(header.valid.from);
+        if takes_over {
+            head.last = Some(Last {
+                version,
+                place: header.place,
+                sole_from: header.valid.from,
+                to: header.valid.to,
+            });
+        } else if let Some(last) = &mut head.last
+            && !header.valid.is_empty()
+            && header.valid.to > last.sole_from
+        {
+            last.sole_from = header.valid.to;
+        }
+        if let Some(last) = &head.last {
+            let layer = self.layers.get_mut(&header.layer).expect("entered above");
+            layer.watermark = layer.watermark.max(last.sole_from);
+        }
+        self.hashes.push(hash);
+        self.headers.push(header);
+        Ok(())
+    }
+
+    pub(crate) fn put_head(&mut self, entity: &[u8], head: &Head) {
+        self.batch.put(key::ENTITIES, entity, head.encode());
+    }
+
+    /// Makes the block versions, the commit hash and the remaining rows. `info` comes with its
+    /// times and texts; the rest of it is filled in here.
+    pub(crate) fn finish(mut self, read: &dyn Read, mut info: CommitInfo) -> Result<Finished> {
+        let mut blocks = Vec::with_capacity(self.touches.len());
+        let mut new_blocks = 0;
+        for (block, mut touch) in std::mem::take(&mut self.touches) {
+            touch.leaves.sort_unstable();
+            let root = merkle_root(
+                touch.leaves.iter().map(|(record_key, _, hash)| version_leaf(record_key, *hash)),
+            );
+            let before = newest_block(read, self.spec, &block)?;
+            let created: Option<(u32, Option<Cell>, Vec<Link>)> =
+                before.is_none().then(|| (0, None, Vec::new()));
+            new_blocks += u64::from(created.is_some());
+            let origin = match (&before, &created) {
+                (Some(before), _) => (before.round, before.source, before.links.clone()),
+                (None, Some(created)) => created.clone(),
+                (None, None) => unreachable!("a block without a version is created here"),
+            };
+            let rows_before = before.as_ref().map_or(0, |before| before.rows);
+            let mut version = BlockVersion {
+                commit: self.number,
+                hash: Hash::ZERO,
+                previous: before.map_or(Hash::ZERO, |before| before.hash),
+                root,
+                rows: rows_before.checked_add_signed(touch.rows).ok_or_else(|| {
+                    Error::corrupt("tables: `blocks`: a row count would fall below zero")
+                })?,
+                round: origin.0,
+                source: origin.1,
+                links: origin.2,
+                genes: Vec::new(),
+                registry_head: Hash::ZERO,
+            };
+            version.hash = version.compute_hash(self.net, &block);
+            self.batch.put(key::BLOCKS, key::block(&block, self.number), version.encode());
+            blocks.push(BlockTouch { block, hash: version.hash, rows: version.rows, created });
+        }
+
+        info.number = self.number;
+        info.previous = self.ledger.hash;
+        info.blocks_root = Body::blocks_root(&blocks);
+        info.unplaced_root = Body::unplaced_root(&self.definitions, &self.headers, &self.hashes);
+        info.assertions =
+            u32::try_from(self.headers.len()).expect("limits keep commits below 2^32");
+        info.hash = info.compute_hash(self.net);
+
+        let mut out = Encoder::with_capacity(320);
+        info.encode(&mut out);
+        self.batch.put(key::COMMITS, key::commit(self.number, 0), out.0);
+        for (chunk, bytes) in (1..).zip(self.touched.0.chunks(CHUNK_LEN_BYTES)) {
+            self.batch.put(key::COMMITS, key::commit(self.number, chunk), bytes);
+        }
+        let mut ledger = self.ledger.clone();
+        ledger.commit = self.number;
+        ledger.hash = info.hash;
+        ledger.written_max = ledger.written_max.max(info.written);
+        ledger.levels = self.levels;
+        ledger.blocks += new_blocks;
+        let written: std::collections::BTreeSet<_> =
+            self.headers.iter().map(|header| header.layer).collect();
+        for (id, mut layer) in self.layers {
+            if written.contains(&id) {
+                layer.recorded = info.recorded;
+                layer.commit = self.number;
+                let moment = key::moment(id, info.recorded, self.number);
+                self.batch.put(key::MOMENTS, moment, Vec::new());
+            }
+            self.batch.put(key::META, key::layer(id), layer.encode());
+            ledger.layers.insert(id, layer);
+        }
+        self.batch.put(key::META, key::STATE, ledger.encode_state());
+        let body = Body {
+            info,
+            definitions: self.definitions,
+            assertions: self.headers,
+            closings: self.closings,
+            blocks,
+        };
+        Ok(Finished { body, batch: self.batch, ledger })
+    }
+}
+
+/// The newest version of a block, `None` for a block that has none.
+pub(crate) fn newest_block(
+    read: &dyn Read,
+    spec: &NetSpec,
+    block: &Cell,
+) -> Result<Option<BlockVersion>> {
+    // Commits are inverted, so the first row is the newest.
+    let cursor = read.cursor(key::BLOCKS, &KeyRange::prefix(block.to_packed().as_ref()))?;
+    let Some((row_key, value)) = cursor.entry() else { return Ok(None) };
+    decode_block(spec, row_key, value).map(|(_, version)| Some(version))
+}
+
+/// Decodes a row of `blocks`.
+pub(crate) fn decode_block(
+    spec: &NetSpec,
+    row_key: &[u8],
+    value: &[u8],
+) -> Result<(Cell, BlockVersion)> {
+    let digits = spec.block_digits();
+    let decoded = row_key
+        .split_last_chunk::<8>()
+        .ok_or(crate::error::Fault::Truncated { need: 8, have: row_key.len() })
+        .and_then(|(packed, commit)| {
+            let block = Cell::from_packed(packed, digits)
+                .map_err(|_| crate::error::Fault::Value { what: "block code" })?;
+            let commit = !u64::from_be_bytes(*commit);
+            BlockVersion::decode(commit, digits, value).map(|version| (block, version))
+        });
+    decoded.map_err(|fault| fault.in_table("blocks", row_key))
+}
+
+/// Applies a commit read back from the journal: derives its rows and checks that every hash in it
+/// is the one the rows give.
+pub(crate) fn replay(
+    spec: &NetSpec,
+    net: &[u8; 16],
+    ledger: &Ledger,
+    read: &dyn Read,
+    body: &Body,
+    erasable: Option<&[u8]>,
+) -> Result<Finished> {
+    let number = body.info.number;
+    let broken = |what: &str| {
+        Error::corrupt(format!(
+            "journal: commit {number}: {what}; the frame is intact but does not fit the chain"
+        ))
+    };
+    if number != ledger.commit + 1 || body.info.previous != ledger.hash {
+        return Err(broken("it does not follow the commit before it"));
+    }
+    let mut rows = Rows::new(spec, net, number, ledger);
+    for definition in &body.definitions {
+        rows.define(definition.clone());
+    }
+    let mut rest = erasable.unwrap_or_default();
+    let mut closings = body.closings.iter().peekable();
+    let mut first = 0;
+    for group in body.assertions.chunk_by(|a, b| a.layer == b.layer && a.id == b.id) {
+        let entity = key::entity(group[0].layer, &group[0].id);
+        if !rows.layers.contains_key(&group[0].layer)
+            && !ledger.layers.contains_key(&group[0].layer)
+        {
+            return Err(broken("it names a layer that does not exist"));
+        }
+        let mut scratch = MemLayer::new();
+        let mut head =
+            Path { read, spec, entity: &entity }.head()?.unwrap_or(Head::NEW);
+        for (index, header) in (first..).zip(group) {
+            let len = SALT_LEN_BYTES + header.payload_len as usize;
+            let (part, tail) = if erasable.is_some() {
+                rest.split_at_checked(len).ok_or_else(|| broken("a payload is missing"))?
+            } else {
+                return Err(broken("its payloads are erased, which this release cannot replay"));
+            };
+            rest = tail;
+            let (salt, payload) =
+                part.split_first_chunk::<SALT_LEN_BYTES>().expect("cut to this length");
+            if crate::record::commitment(salt, payload) != header.commitment {
+                return Err(broken("a payload does not fit its commitment"));
+            }
+            if header.previous != head.hash || header.ordinal != head.versions + 1 {
+                return Err(broken("a version does not follow the entity's version before it"));
+            }
+            let mut closed = Vec::new();
+            while let Some(closing) = closings.next_if(|closing| closing.assertion == index) {
+                closed.push((closing.place, closing.altitude_known));
+            }
+            let stated = Stated { header: header.clone(), salt, payload, closings: &closed };
+            rows.put_version_over(&mut scratch, read, &entity, &mut head, stated)?;
+        }
+        first += u32::try_from(group.len()).expect("checked against the count in the body");
+        rows.put_head(&entity, &head);
+    }
+    if closings.next().is_some() || !rest.is_empty() {
+        return Err(broken("it has parts that belong to none of its assertions"));
+    }
+    let finished = rows.finish(read, body.info.clone())?;
+    if finished.body != *body {
+        return Err(broken("its hashes are not those of its content"));
+    }
+    Ok(finished)
+}

@@ -1,0 +1,181 @@
+//! What a writer keeps in its head between commits, and the rows of `meta` that hold the same.
+
+use std::collections::BTreeMap;
+
+use blocknet_kv::{KeyRange, Read};
+
+use crate::codec::{Decoder, Encoder};
+use crate::error::{Error, Fault, Result};
+use crate::hash::Hash;
+use crate::key;
+use crate::layer::{LayerDef, LayerId};
+use crate::time::Moment;
+
+/// A layer with its counts: the row `layer` of `meta`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerState {
+    /// The layer's definition.
+    pub def: LayerDef,
+    /// Recorded time of its newest commit; [`Moment::MIN`] before the first.
+    pub recorded: Moment,
+    /// Its newest commit, 0 before the first.
+    pub commit: u64,
+    /// Entities that ever had a version.
+    pub entities: u64,
+    /// Versions, absences included.
+    pub versions: u64,
+    /// Entities whose timeline at the newest commit ends in a state.
+    pub live: u64,
+    /// From this valid time on, the live heads alone answer for the newest commit.
+    pub(crate) watermark: Moment,
+}
+
+impl LayerState {
+    pub(crate) fn new(def: LayerDef) -> Self {
+        Self {
+            def,
+            recorded: Moment::MIN,
+            commit: 0,
+            entities: 0,
+            versions: 0,
+            live: 0,
+            watermark: Moment::MIN,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(128);
+        out.i64(self.recorded.as_micros()).u64(self.commit).u64(self.entities);
+        out.u64(self.versions).u64(self.live).i64(self.watermark.as_micros());
+        self.def.encode(&mut out);
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Decoder(bytes);
+        let state = Self {
+            recorded: Moment::from_micros(input.i64()?),
+            commit: input.u64()?,
+            entities: input.u64()?,
+            versions: input.u64()?,
+            live: input.u64()?,
+            watermark: Moment::from_micros(input.i64()?),
+            def: LayerDef::decode(&mut input)?,
+        };
+        input.finish()?;
+        Ok(state)
+    }
+}
+
+/// The row `state` of `meta` and the layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    /// The newest commit, 0 before the first, and its hash.
+    pub(crate) commit: u64,
+    pub(crate) hash: Hash,
+    /// Latest time at which the store wrote.
+    pub(crate) written_max: Moment,
+    /// Bit `n`: something was ever filed under level `n`.
+    pub(crate) levels: u128,
+    /// Blocks ever touched.
+    pub(crate) blocks: u64,
+    pub(crate) layers: BTreeMap<LayerId, LayerState>,
+}
+
+const STATE_FORMAT: u8 = 1;
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self {
+            commit: 0,
+            hash: Hash::ZERO,
+            written_max: Moment::MIN,
+            levels: 0,
+            blocks: 0,
+            layers: BTreeMap::new(),
+        }
+    }
+
+    /// Value of the row `state`.
+    pub(crate) fn encode_state(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(80);
+        out.u8(STATE_FORMAT).u64(self.commit).raw(&self.hash.0);
+        out.i64(self.written_max.as_micros()).raw(&self.levels.to_le_bytes()).u64(self.blocks);
+        out.0
+    }
+
+    /// Reads the ledger of a store; `None` when nothing was ever applied to it.
+    pub(crate) fn load(read: &dyn Read) -> Result<Option<Self>> {
+        let Some(state) = read.get(key::META, key::STATE)? else { return Ok(None) };
+        let mut ledger = Self::decode_state(&state)
+            .map_err(|fault| fault.in_table("meta", key::STATE))?;
+        let mut cursor = read.cursor(key::META, &KeyRange::prefix(b"layer"))?;
+        while let Some((row_key, value)) = cursor.entry() {
+            let number = row_key.last_chunk::<2>().ok_or_else(|| {
+                Error::corrupt("tables: `meta`: the key of a layer is too short")
+            })?;
+            let layer = LayerState::decode(value)
+                .map_err(|fault| fault.in_table("meta", row_key))?;
+            ledger.layers.insert(LayerId(u16::from_be_bytes(*number)), layer);
+            cursor.advance()?;
+        }
+        Ok(Some(ledger))
+    }
+
+    fn decode_state(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Decoder(bytes);
+        if input.u8()? != STATE_FORMAT {
+            return Err(Fault::Value { what: "format of the state row" });
+        }
+        let ledger = Self {
+            commit: input.u64()?,
+            hash: Hash(input.array()?),
+            written_max: Moment::from_micros(input.i64()?),
+            levels: u128::from_le_bytes(input.array()?),
+            blocks: input.u64()?,
+            layers: BTreeMap::new(),
+        };
+        input.finish()?;
+        Ok(ledger)
+    }
+
+    pub(crate) fn layer_named(&self, name: &str) -> Option<LayerId> {
+        self.layers.iter().find(|(_, state)| state.def.name == name).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn layer(&self, id: LayerId) -> Result<&LayerState> {
+        self.layers.get(&id).ok_or_else(|| {
+            Error::new(
+                crate::error::ErrorKind::NotFound,
+                format!("the net has no layer number {}", id.number()),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_and_layers_are_read_back() {
+        use blocknet_kv::{Batch, MemStore, Store};
+        let store = MemStore::new(key::SCHEMA);
+        assert_eq!(Ledger::load(&store).unwrap(), None);
+        let mut ledger = Ledger {
+            commit: 5,
+            hash: Hash([7; 32]),
+            written_max: Moment::from_micros(9),
+            levels: 1 << 100 | 1,
+            blocks: 3,
+            layers: BTreeMap::new(),
+        };
+        let layer = LayerState { live: 2, ..LayerState::new(LayerDef::new("main")) };
+        ledger.layers.insert(LayerId(0x0102), layer.clone());
+        let mut batch = Batch::new();
+        batch.put(key::META, key::STATE, ledger.encode_state());
+        batch.put(key::META, key::layer(LayerId(0x0102)), layer.encode());
+        store.apply(&batch).unwrap();
+        assert_eq!(Ledger::load(&store).unwrap(), Some(ledger));
+    }
+}

@@ -1,0 +1,520 @@
+//! A net: one directory, its journal and its tables.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use blocknet_geocode::NetSpec;
+use blocknet_kv::{Batch, MemLayer, Overlay, Read, Store};
+use blocknet_wal::{FrameRef, Journal};
+use parking_lot::Mutex;
+
+use crate::body::Definition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{LayerDef, LayerId};
+use crate::ledger::Ledger;
+use crate::lock::Lock;
+use crate::open::{NetBuilder, OpenReport};
+use crate::request::{Commit, Cost, Outcome, Receipt};
+use crate::time::{Clock, Moment};
+use crate::view::{AsOf, View};
+use crate::writer::{Built, PayloadEq, Writer};
+
+/// Commits waiting for a sync come to at most about this many bytes; then the next one waits.
+const QUEUE_LEN_BYTES_MAX: u64 = 16 << 20;
+
+/// An open net.
+///
+/// All methods take `&self`; a net may be shared between threads. A commit is acknowledged only
+/// when its journal frame is synced, and views see only acknowledged commits.
+pub struct Net {
+    pub(crate) dir: PathBuf,
+    pub(crate) spec: NetSpec,
+    pub(crate) id: [u8; 16],
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) payload_eq: Arc<PayloadEq>,
+    pub(crate) report: OpenReport,
+    pub(crate) inner: Inner,
+}
+
+pub(crate) enum Inner {
+    Writable(Box<Writable>),
+    ReadOnly(Box<ReadOnly>),
+}
+
+/// What a net opened for writing holds.
+pub(crate) struct Writable {
+    pub(crate) journal: Journal,
+    pub(crate) store: Box<dyn Store>,
+    state: Mutex<State>,
+    /// Held by the one thread that syncs and applies a group of commits.
+    stage: Mutex<()>,
+    /// Newest commit known to be durable, and newest applied.
+    durable: AtomicU64,
+    applied: AtomicU64,
+    /// Why nothing more is written.
+    poisoned: Mutex<Option<String>>,
+    _lock: Option<Lock>,
+}
+
+/// What commits not yet applied look like to the next one: a group being gathered over a group
+/// being synced over the store.
+struct State {
+    ledger: Ledger,
+    gathering: MemLayer,
+    syncing: MemLayer,
+    queue: Batch,
+    /// Newest commit in `queue`.
+    queued: u64,
+}
+
+pub(crate) struct ReadOnly {
+    pub(crate) base: Box<dyn Read>,
+    /// The commits of the journal that the tables do not hold.
+    pub(crate) overlay: [MemLayer; 1],
+    pub(crate) journal_bytes: u64,
+    pub(crate) _lock: Option<Lock>,
+}
+
+impl std::fmt::Debug for Net {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Net")
+            .field("dir", &self.dir)
+            .field("writable", &matches!(self.inner, Inner::Writable(_)))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writable {
+    pub(crate) fn new(
+        journal: Journal,
+        store: Box<dyn Store>,
+        ledger: Ledger,
+        lock: Option<Lock>,
+    ) -> Self {
+        let newest = ledger.commit;
+        Self {
+            journal,
+            store,
+            state: Mutex::new(State {
+                ledger,
+                gathering: MemLayer::new(),
+                syncing: MemLayer::new(),
+                queue: Batch::new(),
+                queued: newest,
+            }),
+            stage: Mutex::new(()),
+            durable: AtomicU64::new(newest),
+            applied: AtomicU64::new(newest),
+            poisoned: Mutex::new(None),
+            _lock: lock,
+        }
+    }
+
+    fn check_poisoned(&self) -> Result<()> {
+        match &*self.poisoned.lock() {
+            None => Ok(()),
+            Some(why) => Err(Error::new(
+                ErrorKind::Poisoned,
+                format!("nothing more is written after an earlier failure ({why}); open the store again"),
+            )),
+        }
+    }
+
+    fn poison(&self, why: &dyn std::fmt::Display) {
+        self.poisoned.lock().get_or_insert_with(|| why.to_string());
+    }
+
+    /// Appends a commit to the journal and to the group being gathered.
+    fn enqueue(&self, state: &mut State, built: Built, cost: &mut Cost) -> Result<()> {
+        let Built { mut finished, erasable } = built;
+        let info = &finished.body.info;
+        let body = finished.body.encode();
+        let before = self.journal.appended_bytes();
+        let frame =
+            FrameRef { seq: info.number, chain: &info.hash.0, body: &body, erasable: &erasable };
+        if let Err(error) = self.journal.append(&frame) {
+            if error.kind() == blocknet_wal::ErrorKind::Poisoned {
+                self.poison(&error);
+            }
+            return Err(error.into());
+        }
+        *cost = Cost {
+            kv_writes: finished.batch.len() as u64,
+            kv_bytes: finished.batch.len_bytes(),
+            journal_bytes: self.journal.appended_bytes() - before,
+        };
+        state.gathering.apply(&finished.batch);
+        state.queue.append(&mut finished.batch);
+        state.queued = info.number;
+        state.ledger = finished.ledger;
+        Ok(())
+    }
+
+    /// Makes all queued commits up to `number` durable and visible. One thread does the work for
+    /// all that wait; others build the next group meanwhile.
+    fn settle(&self, number: u64) -> Result<()> {
+        loop {
+            if self.applied.load(Ordering::Acquire) >= number {
+                return Ok(());
+            }
+            let _stage = self.stage.lock();
+            if self.applied.load(Ordering::Acquire) >= number {
+                return Ok(());
+            }
+            if let Some(why) = &*self.poisoned.lock() {
+                return Err(if self.durable.load(Ordering::Acquire) >= number {
+                    Error::new(
+                        ErrorKind::Poisoned,
+                        format!(
+                            "commit {number} is durable but not applied ({why}); it is there when \
+                             the store is opened again"
+                        ),
+                    )
+                } else {
+                    Error::new(
+                        ErrorKind::OutcomeUnknown,
+                        format!(
+                            "commit {number} may or may not be durable ({why}); open the store \
+                             again and look"
+                        ),
+                    )
+                });
+            }
+            if let Err(error) = self.run_stage() {
+                self.poison(&error);
+            }
+        }
+    }
+
+    fn run_stage(&self) -> Result<()> {
+        let (batch, newest) = {
+            let mut state = self.state.lock();
+            state.syncing = std::mem::take(&mut state.gathering);
+            (std::mem::take(&mut state.queue), state.queued)
+        };
+        self.journal.sync()?;
+        self.durable.store(newest, Ordering::Release);
+        self.store.apply(&batch)?;
+        let mut state = self.state.lock();
+        state.syncing.clear();
+        self.applied.store(newest, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Net {
+    /// A builder, for settings other than the defaults.
+    pub fn builder() -> NetBuilder {
+        NetBuilder::new()
+    }
+
+    /// Creates a net in `dir`, which must be absent or empty, with the layer `main`.
+    ///
+    /// # Errors
+    /// See [`NetBuilder::create`].
+    #[cfg(feature = "rocks")]
+    pub fn create(dir: impl AsRef<Path>, spec: NetSpec) -> Result<Self> {
+        Self::builder().create(dir, spec)
+    }
+
+    /// Opens the net in `dir` for writing.
+    ///
+    /// # Errors
+    /// See [`NetBuilder::open`].
+    #[cfg(feature = "rocks")]
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(dir)
+    }
+
+    /// Opens the net in `dir` for reading; changes no byte of it.
+    ///
+    /// # Errors
+    /// See [`NetBuilder::open_read_only`].
+    #[cfg(feature = "rocks")]
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open_read_only(dir)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The net's parameters, fixed at creation.
+    pub fn spec(&self) -> &NetSpec {
+        &self.spec
+    }
+
+    /// The net's random identity, part of every hash in it.
+    pub fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    /// What opening found and did.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// The current time of the net's clock.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn writable(&self) -> Result<&Writable> {
+        match &self.inner {
+            Inner::Writable(writable) => Ok(writable),
+            Inner::ReadOnly(_) => Err(Error::new(
+                ErrorKind::ReadOnly,
+                "the store was opened for reading only; open it for writing",
+            )),
+        }
+    }
+
+    /// Writes a commit and waits until it is durable and visible.
+    ///
+    /// Several threads committing at once share syncs.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Invalid`], [`ErrorKind::NotFound`] (a layer), [`ErrorKind::Conflict`] (a
+    ///   precondition), [`ErrorKind::Clock`]: nothing was written.
+    /// * [`ErrorKind::Io`]: the journal could not take it; nothing was written.
+    /// * [`ErrorKind::OutcomeUnknown`]: the sync failed; open the store again and look.
+    /// * [`ErrorKind::Poisoned`]: after an earlier failure, or durable but not applied.
+    ///
+    /// # Cost
+    /// One journal frame, one sync (shared), about nine small rows; independent of the net's size,
+    /// of how full the block is, and of the entity's history.
+    pub fn commit(&self, commit: &Commit) -> Result<Receipt> {
+        self.submit(commit)?.wait()
+    }
+
+    /// Writes a commit and returns without waiting for it to be durable.
+    ///
+    /// The commits of one net are in the order of their submission and each sees those before it.
+    /// A commit is acknowledged by [`Ticket::wait`] only; a ticket dropped without waiting leaves
+    /// its commit to the next one that waits, or to [`Net::close`].
+    ///
+    /// # Errors
+    /// Those of [`Net::commit`] that come before the sync.
+    pub fn submit(&self, commit: &Commit) -> Result<Ticket<'_>> {
+        let writable = self.writable()?;
+        let (receipt, full) = {
+            let mut state = writable.state.lock();
+            writable.check_poisoned()?;
+            let (built, mut receipt) = self.with_writer(writable, &state, |writer| {
+                writer.build(commit)
+            })?;
+            if let Some(built) = built {
+                writable.enqueue(&mut state, built, &mut receipt.cost)?;
+            }
+            (receipt, state.queue.len_bytes() > QUEUE_LEN_BYTES_MAX)
+        };
+        let ticket = Ticket { net: self, receipt };
+        if full && let Some(number) = ticket.receipt.commit {
+            writable.settle(number)?;
+        }
+        Ok(ticket)
+    }
+
+    fn with_writer<T>(
+        &self,
+        writable: &Writable,
+        state: &State,
+        run: impl FnOnce(&Writer<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let layers = [&state.gathering, &state.syncing];
+        let overlay = Overlay { layers: &layers, base: &*writable.store };
+        run(&Writer {
+            spec: &self.spec,
+            net: &self.id,
+            ledger: &state.ledger,
+            read: &overlay,
+            payload_eq: &*self.payload_eq,
+            now: self.clock.now(),
+        })
+    }
+
+    /// Makes every commit submitted so far durable and visible.
+    ///
+    /// # Errors
+    /// As for [`Ticket::wait`].
+    pub fn sync(&self) -> Result<()> {
+        let writable = self.writable()?;
+        let newest = writable.state.lock().queued;
+        writable.settle(newest)
+    }
+
+    /// Defines a layer, in a commit of its own, and returns its number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a definition out of range or a name in use; otherwise as for
+    /// [`Net::commit`].
+    pub fn create_layer(&self, def: LayerDef, author: &str, reason: &str) -> Result<LayerId> {
+        self.define_layer(def, &Commit {
+            author: author.into(),
+            reason: reason.into(),
+            ..Commit::default()
+        })
+        .map(|(layer, _)| layer)
+    }
+
+    /// As [`Net::create_layer`], with all of a commit's texts; the receipt says what it cost.
+    ///
+    /// # Errors
+    /// Those of [`Net::create_layer`], and [`ErrorKind::Invalid`] when `commit` has assertions.
+    pub fn define_layer(&self, def: LayerDef, commit: &Commit) -> Result<(LayerId, Receipt)> {
+        def.check()?;
+        if !commit.assertions.is_empty() {
+            return Err(Error::invalid("a commit that defines a layer has no assertions"));
+        }
+        let writable = self.writable()?;
+        let mut receipt;
+        let layer = {
+            let mut state = writable.state.lock();
+            writable.check_poisoned()?;
+            if state.ledger.layer_named(&def.name).is_some() {
+                return Err(Error::invalid(format!("the layer `{}` exists already", def.name)));
+            }
+            let newest = state.ledger.layers.keys().next_back().map_or(0, |id| id.number());
+            let layer = LayerId(newest.checked_add(1).ok_or_else(|| {
+                Error::invalid("the net has 65535 layers, which is all it can have")
+            })?);
+            let built = self.with_writer(writable, &state, |writer| {
+                writer.define(vec![Definition::Layer(layer, def)], commit)
+            })?;
+            let info = &built.finished.body.info;
+            receipt = Receipt {
+                commit: Some(info.number),
+                recorded: info.recorded,
+                basis: info.basis,
+                outcomes: Vec::<Outcome>::new(),
+                removals: 0,
+                new_entities: 0,
+                new_blocks: 0,
+                blocks: 0,
+                payload_bytes: 0,
+                cost: Cost::default(),
+            };
+            writable.enqueue(&mut state, built, &mut receipt.cost)?;
+            layer
+        };
+        let receipt = Ticket { net: self, receipt }.wait()?;
+        Ok((layer, receipt))
+    }
+
+    /// Writes commit 1: the net itself and its layer `main`.
+    pub(crate) fn found(&self, author: &str, reason: &str) -> Result<()> {
+        let writable = self.writable()?;
+        let commit =
+            Commit { author: author.into(), reason: reason.into(), ..Commit::default() };
+        {
+            let mut state = writable.state.lock();
+            let definitions = vec![
+                Definition::Net(self.spec),
+                Definition::Layer(LayerId::MAIN, LayerDef::new("main")),
+            ];
+            let built =
+                self.with_writer(writable, &state, |writer| writer.define(definitions, &commit))?;
+            writable.enqueue(&mut state, built, &mut Cost::default())?;
+        }
+        self.sync()
+    }
+
+    /// A consistent read view.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    ///
+    /// # Cost
+    /// A snapshot, which holds back the removal of old rows while it lives, and two small reads.
+    pub fn view(&self, as_of: AsOf, valid: Moment) -> Result<View<'_>> {
+        let read: Box<dyn Read + '_> = match &self.inner {
+            Inner::Writable(writable) => writable.store.snapshot()?,
+            Inner::ReadOnly(read_only) => {
+                Box::new(Overlay { layers: &read_only.overlay, base: &*read_only.base })
+            }
+        };
+        View::new(read, &self.spec, as_of, valid)
+    }
+
+    /// A view of the newest state, valid now.
+    ///
+    /// # Errors
+    /// As for [`Net::view`].
+    pub fn now_view(&self) -> Result<View<'_>> {
+        self.view(AsOf::Newest, self.clock.now())
+    }
+
+    /// Bytes on disk: (journal, tables).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when a file cannot be asked for its length.
+    pub fn disk_bytes(&self) -> Result<(u64, u64)> {
+        match &self.inner {
+            Inner::Writable(writable) => Ok((
+                writable.journal.segments().iter().map(|segment| segment.len_bytes).sum(),
+                writable.store.disk_bytes()?,
+            )),
+            Inner::ReadOnly(read_only) => {
+                Ok((read_only.journal_bytes, crate::open::dir_len_bytes(&self.dir.join(crate::open::TABLES_DIR))?))
+            }
+        }
+    }
+
+    /// Makes everything durable, flushes the tables and marks the journal as closed cleanly, so
+    /// that the next open replays nothing.
+    ///
+    /// Dropping a net does the same and cannot report a failure; nothing acknowledged depends on
+    /// either.
+    ///
+    /// # Errors
+    /// As for [`Net::sync`]; [`ErrorKind::Io`] when the tables cannot be flushed.
+    pub fn close(mut self) -> Result<()> {
+        self.shut()
+    }
+
+    fn shut(&mut self) -> Result<()> {
+        let Inner::Writable(writable) = &mut self.inner else { return Ok(()) };
+        writable.check_poisoned()?;
+        let newest = writable.state.lock().queued;
+        writable.settle(newest)?;
+        writable.store.flush()?;
+        writable.journal.close()?;
+        Ok(())
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        // Everything acknowledged is in the journal; what fails here is found at the next open.
+        drop(self.shut());
+    }
+}
+
+/// A commit on its way to disk.
+#[derive(Debug)]
+#[must_use = "a commit is acknowledged only by `wait`"]
+pub struct Ticket<'a> {
+    net: &'a Net,
+    receipt: Receipt,
+}
+
+impl Ticket<'_> {
+    /// Number of the commit; `None` when every assertion was unchanged.
+    pub fn commit(&self) -> Option<u64> {
+        self.receipt.commit
+    }
+
+    /// Waits until the commit is durable and visible.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutcomeUnknown`] when a sync failed; [`ErrorKind::Poisoned`] when the commit
+    /// is durable but could not be applied. Open the store again in both cases.
+    pub fn wait(self) -> Result<Receipt> {
+        if let Some(number) = self.receipt.commit {
+            self.net.writable()?.settle(number)?;
+        }
+        Ok(self.receipt)
+    }
+}

@@ -1,0 +1,615 @@
+//! Creating, opening and recovering a net.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use blocknet_geocode::NetSpec;
+use blocknet_kv::{Batch, MemLayer, MemStore, Overlay, Read, Store};
+use blocknet_wal::{Env, Erasable, FileEnv, Frame, Journal, JournalOptions, Recovery, Tail};
+
+use crate::apply::replay;
+use crate::body::{Body, Definition};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash::Hash;
+use crate::key;
+use crate::ledger::Ledger;
+use crate::lock::Lock;
+use crate::net::{Inner, Net, ReadOnly, Writable};
+use crate::time::{Clock, SystemClock};
+use crate::writer::PayloadEq;
+
+const JOURNAL_DIR: &str = "journal";
+pub(crate) const TABLES_DIR: &str = "tables";
+const QUARANTINE_DIR: &str = "quarantine";
+
+/// Commits read back from the journal are handed to the tables in batches of about this size.
+const REPLAY_LEN_BYTES: u64 = 8 << 20;
+
+/// Numbers a net runs with. None of them is stored: they may change at every open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Length at which a journal segment is sealed, in bytes. Default 64 MiB.
+    pub segment_len_bytes_max: u64,
+    /// Memory for commits that the tables do not hold yet when opening for reading only, in
+    /// bytes; more than that and the open fails. Default 256 MiB.
+    pub overlay_len_bytes_max: u64,
+    /// Cache for uncompressed blocks of the tables, in bytes. Default 256 MiB.
+    pub block_cache_len_bytes: u64,
+    /// Memory in which the tables gather writes before they go to files, in bytes. Default 64 MiB.
+    pub write_buffer_len_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            segment_len_bytes_max: 64 << 20,
+            overlay_len_bytes_max: 256 << 20,
+            block_cache_len_bytes: 256 << 20,
+            write_buffer_len_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What opening a net found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// Whether the net had been closed properly.
+    pub clean: bool,
+    /// Commits in the journal.
+    pub commits: u64,
+    /// Commits read back from the journal because the tables did not hold them.
+    pub replayed: u64,
+    /// A torn tail that was cut off the journal; its bytes are kept.
+    pub cut: Option<String>,
+    /// Why the tables were rebuilt, or answered for, from the journal alone.
+    pub rebuilt: Option<String>,
+    /// Where the tables that did not fit were moved to.
+    pub quarantined: Option<PathBuf>,
+}
+
+impl fmt::Display for OpenReport {
+    /// One line for each thing a person should know; nothing after a clean close.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cut) = &self.cut {
+            writeln!(f, "journal: {cut}")?;
+        }
+        if let Some(why) = &self.rebuilt {
+            writeln!(f, "tables: {why}; rebuilt from the journal, {} commits", self.replayed)?;
+        } else if self.replayed > 0 {
+            writeln!(
+                f,
+                "tables: {} commits brought up from the journal after an unclean stop",
+                self.replayed
+            )?;
+        }
+        if let Some(path) = &self.quarantined {
+            writeln!(f, "tables: the old ones are kept in {}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a net's tables live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TablesKind {
+    #[cfg(feature = "rocks")]
+    Rocks,
+    /// In memory: rebuilt from the journal at every open.
+    Memory,
+}
+
+/// Opens or creates nets with other settings than the defaults.
+#[derive(Clone)]
+pub struct NetBuilder {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    payload_eq: Arc<PayloadEq>,
+    /// `None` for the real file system.
+    env: Option<Arc<dyn Env>>,
+    tables: TablesKind,
+    author: String,
+    reason: String,
+}
+
+impl fmt::Debug for NetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl NetBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            payload_eq: Arc::new(|a: &[u8], b: &[u8]| a == b),
+            env: None,
+            #[cfg(feature = "rocks")]
+            tables: TablesKind::Rocks,
+            #[cfg(not(feature = "rocks"))]
+            tables: TablesKind::Memory,
+            author: String::new(),
+            reason: String::new(),
+        }
+    }
+
+    /// Other numbers than the defaults.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Another clock than the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// When two payloads mean the same, for telling an assertion that changes nothing. By default
+    /// when their bytes are equal.
+    #[must_use]
+    pub fn payload_eq(
+        mut self,
+        payload_eq: impl Fn(&[u8], &[u8]) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.payload_eq = Arc::new(payload_eq);
+        self
+    }
+
+    /// Keeps the tables in memory: they are rebuilt from the journal at every open. For tests and
+    /// for small nets in places where RocksDB does not run.
+    #[must_use]
+    pub fn tables_in_memory(mut self) -> Self {
+        self.tables = TablesKind::Memory;
+        self
+    }
+
+    /// Keeps the journal in `env` and the tables in memory, and takes no lock file: for tests and
+    /// simulations.
+    #[must_use]
+    pub fn env(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = Some(env);
+        self.tables_in_memory()
+    }
+
+    /// Author and reason of the commit that creates the net.
+    #[must_use]
+    pub fn signed(mut self, author: impl Into<String>, reason: impl Into<String>) -> Self {
+        self.author = author.into();
+        self.reason = reason.into();
+        self
+    }
+
+    fn journal_env(&self) -> Arc<dyn Env> {
+        self.env.clone().unwrap_or_else(|| Arc::new(FileEnv))
+    }
+
+    fn journal_options(&self) -> JournalOptions {
+        JournalOptions {
+            segment_len_bytes_max: self.settings.segment_len_bytes_max,
+            ..JournalOptions::default()
+        }
+    }
+
+    fn net(&self, dir: &Path, spec: NetSpec, id: [u8; 16], report: OpenReport, inner: Inner) -> Net {
+        Net {
+            dir: dir.to_path_buf(),
+            spec,
+            id,
+            clock: Arc::clone(&self.clock),
+            payload_eq: Arc::clone(&self.payload_eq),
+            report,
+            inner,
+        }
+    }
+
+    /// Creates a net in `dir`, which must be absent or empty, with the layer `main`.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::Invalid`]: the directory is not empty.
+    /// * [`ErrorKind::Io`]: it cannot be written.
+    pub fn create(&self, dir: impl AsRef<Path>, spec: NetSpec) -> Result<Net> {
+        let dir = dir.as_ref();
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the system gives no random bytes: {error}"))
+        })?;
+        let lock = if self.env.is_none() {
+            let mut builder = fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+            builder.create(dir).map_err(|error| Error::io("create the directory", dir, error))?;
+            let mut entries =
+                fs::read_dir(dir).map_err(|error| Error::io("list the directory", dir, error))?;
+            if entries.next().is_some() {
+                return Err(Error::invalid(
+                    "the directory is not empty; a net is created in an absent or empty one",
+                )
+                .at(dir));
+            }
+            Some(Lock::exclusive(dir)?)
+        } else {
+            None
+        };
+        let journal = Journal::create(
+            self.journal_env(),
+            &dir.join(JOURNAL_DIR),
+            id,
+            self.journal_options(),
+        )?;
+        let store = self.create_tables(&dir.join(TABLES_DIR))?;
+        if self.env.is_none() {
+            sync_dir(dir)?;
+            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                sync_dir(parent)?;
+            }
+        }
+        let report = OpenReport { clean: true, ..OpenReport::default() };
+        let writable = Writable::new(journal, store, Ledger::new(), lock);
+        let net = self.net(dir, spec, id, report, Inner::Writable(Box::new(writable)));
+        net.found(&self.author, &self.reason)?;
+        Ok(net)
+    }
+
+    /// Opens the net in `dir` for writing. Brings the tables up to the journal; tables that do not
+    /// fit it are moved to quarantine and rebuilt. See [`Net::report`].
+    ///
+    /// # Errors
+    /// * [`ErrorKind::NotFound`]: there is no net here.
+    /// * [`ErrorKind::Locked`]: somebody else has it open.
+    /// * [`ErrorKind::Corrupt`]: the journal is damaged, or shorter than the tables say.
+    /// * [`ErrorKind::Version`]: written by a release with another format.
+    pub fn open(&self, dir: impl AsRef<Path>) -> Result<Net> {
+        let dir = dir.as_ref();
+        let lock = if self.env.is_none() {
+            check_net(dir)?;
+            Some(Lock::exclusive(dir)?)
+        } else {
+            None
+        };
+        let found = Found::scan(self.journal_env(), &dir.join(JOURNAL_DIR))?;
+        let tables_dir = dir.join(TABLES_DIR);
+        let mut report = found.report();
+
+        let fit = self.check_tables(&found, &tables_dir)?;
+        let (store, ledger) = match fit {
+            Fit::Fits(ledger) => (self.open_tables(&tables_dir)?, *ledger),
+            Fit::Unfit(why) => {
+                if tables_dir.exists() && self.env.is_none() {
+                    report.quarantined = Some(quarantine(dir, &tables_dir)?);
+                }
+                report.rebuilt = why;
+                (self.create_tables(&tables_dir)?, Ledger::new())
+            }
+        };
+        let witness = (ledger.commit > 0).then_some(ledger.commit);
+        let Found { recovery, spec, id, .. } = found;
+        let (journal, cut) =
+            recovery.into_journal(self.journal_options(), witness, &dir.join(QUARANTINE_DIR))?;
+        report.cut = cut.cut.map(|cut| {
+            format!(
+                "{} unsynced bytes at the end of {} were cut off; a copy is kept as {}",
+                cut.len_bytes,
+                cut.file.display(),
+                cut.quarantined_as.display()
+            )
+        });
+
+        let mut catch_up = CatchUp::new(spec, id, ledger, &*store);
+        for frame in journal.frames(catch_up.ledger.commit + 1)? {
+            catch_up.frame(&frame?)?;
+            if catch_up.batch.len_bytes() > REPLAY_LEN_BYTES {
+                store.apply(&catch_up.batch)?;
+                catch_up.batch.clear();
+                catch_up.layer = [MemLayer::new()];
+            }
+        }
+        store.apply(&catch_up.batch)?;
+        report.replayed = catch_up.replayed;
+        let ledger = catch_up.ledger;
+        if report.rebuilt.is_some() {
+            store.flush()?;
+        }
+        let writable = Writable::new(journal, store, ledger, lock);
+        Ok(self.net(dir, spec, id, report, Inner::Writable(Box::new(writable))))
+    }
+
+    /// Opens the net in `dir` for reading; changes no byte of it. What the tables do not hold is
+    /// read from the journal into memory, up to [`Settings::overlay_len_bytes_max`].
+    ///
+    /// # Errors
+    /// As for [`NetBuilder::open`]; [`ErrorKind::Invalid`] when more memory than allowed is
+    /// needed: open it for writing once, or raise the setting.
+    pub fn open_read_only(&self, dir: impl AsRef<Path>) -> Result<Net> {
+        let dir = dir.as_ref();
+        let lock = if self.env.is_none() {
+            check_net(dir)?;
+            Lock::shared(dir)?
+        } else {
+            None
+        };
+        let found = Found::scan(self.journal_env(), &dir.join(JOURNAL_DIR))?;
+        let mut report = found.report();
+        let (base, ledger): (Box<dyn Read>, Ledger) =
+            match self.read_tables(&found, &dir.join(TABLES_DIR))? {
+                Ok((base, ledger)) => (base, ledger),
+                Err(why) => {
+                    report.rebuilt = why;
+                    (Box::new(MemStore::new(key::SCHEMA)), Ledger::new())
+                }
+            };
+        if ledger.commit > 0 {
+            found.recovery.check_witness(ledger.commit)?;
+        }
+        let mut catch_up = CatchUp::new(found.spec, found.id, ledger, &*base);
+        for frame in found.recovery.frames(catch_up.ledger.commit + 1)? {
+            catch_up.frame(&frame?)?;
+            catch_up.batch.clear();
+            if catch_up.layer[0].len_bytes() > self.settings.overlay_len_bytes_max {
+                return Err(Error::invalid(format!(
+                    "the tables lack commits from {} on, and they take more than {} bytes of \
+                     memory; open the store for writing once, which brings the tables up, or \
+                     raise `overlay_len_bytes_max`",
+                    catch_up.ledger.commit + 1 - catch_up.replayed,
+                    self.settings.overlay_len_bytes_max
+                ))
+                .at(dir));
+            }
+        }
+        report.replayed = catch_up.replayed;
+        let overlay = catch_up.layer;
+        let journal_bytes = found.journal_bytes;
+        let (spec, id) = (found.spec, found.id);
+        let read_only = ReadOnly { base, overlay, journal_bytes, _lock: lock };
+        Ok(self.net(dir, spec, id, report, Inner::ReadOnly(Box::new(read_only))))
+    }
+
+    fn create_tables(&self, dir: &Path) -> Result<Box<dyn Store>> {
+        match self.tables {
+            #[cfg(feature = "rocks")]
+            TablesKind::Rocks => {
+                Ok(Box::new(blocknet_kv::RocksStore::create(dir, key::SCHEMA, &self.rocks())?))
+            }
+            TablesKind::Memory => {
+                let _ = dir;
+                Ok(Box::new(MemStore::new(key::SCHEMA)))
+            }
+        }
+    }
+
+    fn open_tables(&self, dir: &Path) -> Result<Box<dyn Store>> {
+        match self.tables {
+            #[cfg(feature = "rocks")]
+            TablesKind::Rocks => {
+                Ok(Box::new(blocknet_kv::RocksStore::open(dir, key::SCHEMA, &self.rocks())?))
+            }
+            TablesKind::Memory => self.create_tables(dir),
+        }
+    }
+
+    #[cfg(feature = "rocks")]
+    fn rocks(&self) -> blocknet_kv::RocksOptions {
+        blocknet_kv::RocksOptions {
+            block_cache_bytes: self.settings.block_cache_len_bytes,
+            write_buffer_bytes: self.settings.write_buffer_len_bytes,
+            ..blocknet_kv::RocksOptions::default()
+        }
+    }
+
+    /// Opens the tables for reading only and compares them with the journal. `Err` says why they
+    /// do not fit, `None` that there are none because they live in memory.
+    fn read_tables(
+        &self,
+        found: &Found,
+        dir: &Path,
+    ) -> Result<std::result::Result<(Box<dyn Read>, Ledger), Option<String>>> {
+        match self.tables {
+            #[cfg(feature = "rocks")]
+            TablesKind::Rocks => {}
+            TablesKind::Memory => {
+                let _ = (found, dir);
+                return Ok(Err(None));
+            }
+        }
+        #[cfg(feature = "rocks")]
+        {
+            // Whatever is wrong with the tables, the journal can do without them; what is wrong
+            // with reading files in general it cannot.
+            if !dir.exists() {
+                return Ok(Err(Some("they are missing".into())));
+            }
+            let reader =
+                match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, &self.rocks()) {
+                    Ok(reader) => reader,
+                    Err(error) => return Ok(Err(Some(format!("they cannot be opened ({error})")))),
+                };
+            let ledger = match Ledger::load(&reader) {
+                Ok(Some(ledger)) => ledger,
+                Ok(None) => {
+                    return Ok(Err(Some("they do not say which commits they hold".into())));
+                }
+                Err(error) => return Ok(Err(Some(format!("they cannot be read ({error})")))),
+            };
+            let last = found.recovery.last_seq();
+            if ledger.commit > last {
+                found.recovery.check_witness(ledger.commit)?;
+                return Err(Error::corrupt(format!(
+                    "the tables hold commit {}, but the journal ends at {last}: commits are \
+                     missing from the journal; restore the journal directory from a copy",
+                    ledger.commit
+                ))
+                .at(dir));
+            }
+            if found.chain_at(ledger.commit)? != ledger.hash {
+                return Ok(Err(Some(format!(
+                    "their commit {} is not the journal's",
+                    ledger.commit
+                ))));
+            }
+            Ok(Ok((Box::new(reader), ledger)))
+        }
+    }
+
+    fn check_tables(&self, found: &Found, dir: &Path) -> Result<Fit> {
+        Ok(match self.read_tables(found, dir)? {
+            Ok((_, ledger)) => Fit::Fits(Box::new(ledger)),
+            Err(why) => Fit::Unfit(why),
+        })
+    }
+}
+
+/// Whether the tables fit the journal.
+enum Fit {
+    Fits(Box<Ledger>),
+    Unfit(Option<String>),
+}
+
+/// The journal as it was found, with what its first commit says of the net.
+struct Found {
+    recovery: Recovery,
+    spec: NetSpec,
+    id: [u8; 16],
+    journal_bytes: u64,
+}
+
+impl Found {
+    fn scan(env: Arc<dyn Env>, dir: &Path) -> Result<Self> {
+        let recovery = Recovery::scan(env, dir)?;
+        let id = recovery.store_id();
+        let first = recovery.frames(1)?.next().transpose()?.ok_or_else(|| {
+            Error::corrupt(
+                "the journal has no commit: creating this net was not finished; remove the \
+                 directory and create it again",
+            )
+            .at(dir)
+        })?;
+        let body = decode_body(&first, None)?;
+        let spec = body.definitions.iter().find_map(|definition| match definition {
+            Definition::Net(spec) => Some(*spec),
+            Definition::Layer(..) => None,
+        });
+        let spec = spec.ok_or_else(|| {
+            Error::corrupt("journal: commit 1 does not say what net this is").at(dir)
+        })?;
+        let journal_bytes = recovery.segments().iter().map(|segment| segment.len_bytes).sum();
+        Ok(Self { recovery, spec, id, journal_bytes })
+    }
+
+    fn report(&self) -> OpenReport {
+        OpenReport {
+            clean: *self.recovery.tail() == Tail::Clean,
+            commits: self.recovery.last_seq(),
+            ..OpenReport::default()
+        }
+    }
+
+    #[cfg(feature = "rocks")]
+    fn chain_at(&self, commit: u64) -> Result<Hash> {
+        match self.recovery.frames(commit)?.next().transpose()? {
+            Some(frame) if frame.seq == commit => Ok(Hash(frame.chain)),
+            _ => Err(Error::corrupt(format!("journal: commit {commit} is missing"))),
+        }
+    }
+}
+
+fn decode_body(frame: &Frame, spec: Option<&NetSpec>) -> Result<Body> {
+    let body = Body::decode(&frame.body, spec).map_err(|fault| {
+        Error::corrupt(format!("journal: commit {}: {fault}; the frame is intact", frame.seq))
+    })?;
+    if body.info.number != frame.seq || body.info.hash != Hash(frame.chain) {
+        return Err(Error::corrupt(format!(
+            "journal: the frame of commit {} holds commit {}",
+            frame.seq, body.info.number
+        )));
+    }
+    Ok(body)
+}
+
+/// Applies frames to a layer over the tables, and gathers them for the tables.
+struct CatchUp<'a> {
+    spec: NetSpec,
+    id: [u8; 16],
+    ledger: Ledger,
+    base: &'a dyn Read,
+    layer: [MemLayer; 1],
+    batch: Batch,
+    replayed: u64,
+}
+
+impl<'a> CatchUp<'a> {
+    fn new(spec: NetSpec, id: [u8; 16], ledger: Ledger, base: &'a dyn Read) -> Self {
+        Self {
+            spec,
+            id,
+            ledger,
+            base,
+            layer: [MemLayer::new()],
+            batch: Batch::new(),
+            replayed: 0,
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame) -> Result<()> {
+        let body = decode_body(frame, Some(&self.spec))?;
+        let erasable = match &frame.erasable {
+            Erasable::Present(bytes) => Some(bytes.as_slice()),
+            Erasable::Erased => None,
+        };
+        let overlay = Overlay { layers: &self.layer, base: self.base };
+        let mut finished =
+            replay(&self.spec, &self.id, &self.ledger, &overlay, &body, erasable)?;
+        self.layer[0].apply(&finished.batch);
+        self.batch.append(&mut finished.batch);
+        self.ledger = finished.ledger;
+        self.replayed += 1;
+        Ok(())
+    }
+}
+
+/// Refuses a directory that holds no net, before anything in it is touched.
+fn check_net(dir: &Path) -> Result<()> {
+    if dir.join(JOURNAL_DIR).is_dir() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::NotFound,
+        "there is no net in this directory (it has no `journal`); create one, or correct the path",
+    )
+    .at(dir))
+}
+
+/// Moves the tables to a name of their own in quarantine.
+fn quarantine(dir: &Path, tables: &Path) -> Result<PathBuf> {
+    let quarantine = dir.join(QUARANTINE_DIR);
+    fs::create_dir_all(&quarantine)
+        .map_err(|error| Error::io("create the directory", &quarantine, error))?;
+    let free = (1..u32::MAX)
+        .map(|n| quarantine.join(format!("{TABLES_DIR}-{n}")))
+        .find(|path| !path.exists());
+    let target =
+        free.ok_or_else(|| Error::invalid("the quarantine is full").at(&quarantine))?;
+    fs::rename(tables, &target).map_err(|error| Error::io("move the tables", tables, error))?;
+    sync_dir(&quarantine)?;
+    sync_dir(dir)?;
+    Ok(target)
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    fs::File::open(dir)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io("sync the directory", dir, error))
+}
+
+/// Bytes of the files in a directory, not of those in directories below.
+pub(crate) fn dir_len_bytes(dir: &Path) -> Result<u64> {
+    let list = |error| Error::io("list the directory", dir, error);
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir).map_err(list)? {
+        bytes += entry.and_then(|entry| entry.metadata()).map_err(list)?.len();
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,598 @@
+//! Consistent read views: what is known as of a commit or a moment, at a valid time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use blocknet_geocode::{Cell, Geocode, NetSpec, StoredCode};
+use blocknet_kv::{Bytes, KeyRange, MemLayer, Overlay, Read};
+
+use crate::apply::{decode_block, newest_block};
+use crate::block::BlockVersion;
+use crate::body::CommitInfo;
+use crate::entity::{Head, Path, Track};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash::Hash;
+use crate::key;
+use crate::layer::LayerId;
+use crate::ledger::{LayerState, Ledger};
+use crate::record::{ChangeKind, End, Extent, Header, Place, RowRef, Version, flag};
+use crate::scan::Scan;
+use crate::time::{Interval, Moment};
+use crate::writer::{commit_info, row};
+
+/// Which commits a view knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AsOf {
+    /// All that are applied.
+    #[default]
+    Newest,
+    /// Those up to this number.
+    Commit(u64),
+    /// In each layer, those up to its last one recorded at or before this moment.
+    Recorded(Moment),
+}
+
+/// A stored version as a reader sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The entity's layer.
+    pub layer: LayerId,
+    /// The entity's id.
+    pub id: String,
+    /// Number of this version.
+    pub version: Version,
+    /// Its ordinal among the entity's versions, from 1.
+    pub ordinal: u64,
+    /// When it holds, open end resolved.
+    pub valid: Interval,
+    /// How its end was meant.
+    pub end: End,
+    /// Whether valid-from was given as a day.
+    pub from_day: bool,
+    /// Whether valid-to was given as a day.
+    pub to_day: bool,
+    /// Whether valid-from was asserted, or is the commit's recorded time.
+    pub from_asserted: bool,
+    /// What kind of statement it makes.
+    pub kind: ChangeKind,
+    /// Where the entity is; `None` for an absence.
+    pub extent: Option<Extent>,
+    /// Under which geocode it is filed; `None` for an absence.
+    pub geocode: Option<Geocode>,
+    /// The payload as it was given.
+    pub payload: Bytes,
+    /// Salted commitment to the payload.
+    pub commitment: Hash,
+    /// Hash of the entity's version before, zero for the first.
+    pub previous: Hash,
+    /// Author, where it differs from the commit's.
+    pub author: Option<String>,
+    /// Reason, where it differs from the commit's.
+    pub reason: Option<String>,
+    /// Source, where it differs from the commit's.
+    pub source: Option<String>,
+}
+
+impl Record {
+    pub(crate) fn new(
+        spec: &NetSpec,
+        version: Version,
+        header: Header,
+        payload: Bytes,
+    ) -> Self {
+        let geocode = header.place.geocode(spec, header.altitude_known());
+        let is = |bit: u16| header.flags & bit != 0;
+        Self {
+            layer: header.layer,
+            version,
+            ordinal: header.ordinal,
+            valid: header.valid,
+            end: header.end(),
+            from_day: is(flag::FROM_DAY),
+            to_day: is(flag::TO_DAY),
+            from_asserted: !is(flag::FROM_IMPLIED),
+            kind: header.kind,
+            extent: header.extent,
+            geocode,
+            payload,
+            commitment: header.commitment,
+            previous: header.previous,
+            author: header.author.map(Into::into),
+            reason: header.reason.map(Into::into),
+            source: header.source.map(Into::into),
+            id: header.id.into(),
+        }
+    }
+
+    /// Whether the version states that the entity is not there.
+    pub fn is_absence(&self) -> bool {
+        self.extent.is_none()
+    }
+}
+
+/// A contiguous range of places under one level, both ends included.
+///
+/// An entity is filed under the finest level, at most block depth, whose cells are at least twice
+/// its extent each way, by the geocode of its extent's centre. So a window that is to find
+/// everything under a level is widened by a quarter of that level's cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceRange {
+    /// The level: digits of the cells that large entities are filed under.
+    pub level: u8,
+    /// Lowest place.
+    pub low: StoredCode,
+    /// Highest place.
+    pub high: StoredCode,
+}
+
+impl PlaceRange {
+    pub(crate) fn keys(&self) -> KeyRange {
+        let place = |code: &StoredCode| Place::of(self.level, code.as_ref()).as_bytes().to_vec();
+        // All places of a level have one length, so the successor of the last bounds them all.
+        let mut end = place(&self.high);
+        while let Some(byte) = end.pop() {
+            if byte < 0xff {
+                end.push(byte + 1);
+                break;
+            }
+        }
+        KeyRange::new(place(&self.low), end)
+    }
+}
+
+/// A stretch of an entity's effective timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimelineEntry {
+    /// When this version is the one that answers.
+    pub during: Interval,
+    /// The version; an absence has no extent.
+    pub record: Record,
+}
+
+/// A consistent state of the net: later commits do not change what it answers.
+///
+/// At (as-of, valid time) an entity is in the state of its last version within the as-of commits
+/// whose interval contains the valid time.
+pub struct View<'a> {
+    read: Box<dyn Read + 'a>,
+    spec: &'a NetSpec,
+    ledger: Ledger,
+    bounds: BTreeMap<LayerId, u64>,
+    valid: Moment,
+}
+
+impl std::fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("commit", &self.ledger.commit)
+            .field("valid", &self.valid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(
+        read: Box<dyn Read + 'a>,
+        spec: &'a NetSpec,
+        as_of: AsOf,
+        valid: Moment,
+    ) -> Result<Self> {
+        let ledger = Ledger::load(&*read)?
+            .ok_or_else(|| Error::corrupt("tables: `meta`: the row `state` is missing"))?;
+        let mut view = Self { read, spec, ledger, bounds: BTreeMap::new(), valid };
+        view.bounds = view.bounds_at(as_of)?;
+        Ok(view)
+    }
+
+    /// The same snapshot and commits at another valid time.
+    ///
+    /// # Errors
+    /// None today; a back end over a network may fail here.
+    pub fn sibling_at(&self, valid: Moment) -> Result<View<'_>> {
+        let mut view = self.sibling(AsOf::Newest, valid)?;
+        view.bounds.clone_from(&self.bounds);
+        Ok(view)
+    }
+
+    /// The commit up to which each layer is known as of `as_of`, 0 for none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    pub fn bounds_at(&self, as_of: AsOf) -> Result<BTreeMap<LayerId, u64>> {
+        let mut bounds = BTreeMap::new();
+        for layer in self.ledger.layers.keys() {
+            let bound = match as_of {
+                AsOf::Newest => self.ledger.commit,
+                AsOf::Commit(number) => number.min(self.ledger.commit),
+                AsOf::Recorded(moment) => {
+                    let range = key::moments_until(*layer, moment);
+                    match self.read.last(key::MOMENTS, &range)? {
+                        None => 0,
+                        Some((row_key, _)) => {
+                            key::parse_moment(&row_key)
+                                .map_err(|fault| fault.in_table("moments", &row_key))?
+                                .1
+                        }
+                    }
+                }
+            };
+            bounds.insert(*layer, bound);
+        }
+        Ok(bounds)
+    }
+
+    /// The same snapshot seen as of other commits or at another valid time; the two are consistent
+    /// with each other.
+    ///
+    /// # Errors
+    /// As for [`crate::Net::view`].
+    pub fn sibling(&self, as_of: AsOf, valid: Moment) -> Result<View<'_>> {
+        let read: Box<dyn Read + '_> =
+            Box::new(Overlay::<&MemLayer> { layers: &[], base: &*self.read });
+        let mut view = View {
+            read,
+            spec: self.spec,
+            ledger: self.ledger.clone(),
+            bounds: BTreeMap::new(),
+            valid,
+        };
+        view.bounds = view.bounds_at(as_of)?;
+        Ok(view)
+    }
+
+    /// The net's parameters.
+    pub fn spec(&self) -> &NetSpec {
+        self.spec
+    }
+
+    /// Number of the newest commit the snapshot holds.
+    pub fn newest_commit(&self) -> u64 {
+        self.ledger.commit
+    }
+
+    /// The newest commit of `layer` that the view knows, 0 for none.
+    pub fn bound(&self, layer: LayerId) -> u64 {
+        self.bounds.get(&layer).copied().unwrap_or(0)
+    }
+
+    /// The valid time the view answers for.
+    pub fn valid_at(&self) -> Moment {
+        self.valid
+    }
+
+    /// The layers, with the counts of the newest commit.
+    pub fn layers(&self) -> impl Iterator<Item = (LayerId, &LayerState)> {
+        self.ledger.layers.iter().map(|(id, state)| (*id, state))
+    }
+
+    /// The layer of this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], naming the layers there are.
+    pub fn layer_named(&self, name: &str) -> Result<LayerId> {
+        self.ledger.layer_named(name).ok_or_else(|| {
+            let names: Vec<_> =
+                self.ledger.layers.values().map(|state| state.def.name.as_str()).collect();
+            Error::new(
+                ErrorKind::NotFound,
+                format!("the net has no layer `{name}`; its layers are: {}", names.join(", ")),
+            )
+        })
+    }
+
+    /// The levels under which anything was ever filed, coarsest first.
+    pub fn levels(&self) -> impl Iterator<Item = u8> {
+        let levels = self.ledger.levels;
+        (0..=self.spec.block_digits()).filter(move |level| levels >> level & 1 == 1)
+    }
+
+    /// Whether the live heads alone answer this view for `layer`.
+    pub(crate) fn is_current(&self, layer: LayerId) -> bool {
+        self.ledger.layers.get(&layer).is_none_or(|state| {
+            self.bound(layer) >= state.commit && self.valid >= state.watermark
+        })
+    }
+
+    pub(crate) fn read(&self) -> &dyn Read {
+        &*self.read
+    }
+
+    pub(crate) fn path<'b>(&'b self, entity: &'b [u8]) -> Path<'b> {
+        Path { read: &*self.read, spec: self.spec, entity }
+    }
+
+    /// The state of an entity, `None` when it is absent or unknown.
+    ///
+    /// # Cost
+    /// Two gets for the live state; for a past one, a few more, logarithmic in the entity's
+    /// versions when their valid-froms ascend.
+    pub fn get(&self, layer: LayerId, id: &str) -> Result<Option<Record>> {
+        let entity = key::entity(layer, id);
+        let path = self.path(&entity);
+        let Some(head) = path.head()? else { return Ok(None) };
+        let Some(track) = self.answering(&path, &head, layer)? else { return Ok(None) };
+        if track.is_absence() {
+            return Ok(None);
+        }
+        self.load(&path, &head, track.version, &track.place).map(Some)
+    }
+
+    /// The version that answers for an entity in this view.
+    pub(crate) fn answering(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        layer: LayerId,
+    ) -> Result<Option<Track>> {
+        path.at(path.ordinal_at(head, self.bound(layer))?, self.valid)
+    }
+
+    fn load(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        version: Version,
+        place: &Place,
+    ) -> Result<Record> {
+        let bytes = row(path, head, version, place)?;
+        self.decode(path, &bytes, |_| true)?
+            .ok_or_else(|| Error::corrupt("a row without conditions was declined"))
+    }
+
+    /// As `load`, but only what `wants` takes.
+    pub(crate) fn load_if(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        track: &Track,
+        wants: impl Fn(&Header) -> bool,
+    ) -> Result<Option<Record>> {
+        let bytes = row(path, head, track.version, &track.place)?;
+        self.decode(path, &bytes, wants)
+    }
+
+    fn decode(
+        &self,
+        path: &Path<'_>,
+        bytes: &Bytes,
+        wants: impl Fn(&Header) -> bool,
+    ) -> Result<Option<Record>> {
+        let fault = |fault: crate::error::Fault| fault.in_table("records", path.entity);
+        let row = RowRef::decode(bytes).map_err(fault)?;
+        let header = row.header(self.spec).map_err(fault)?;
+        let payload = bytes.slice(bytes.len() - row.payload.len()..);
+        Ok(wants(&header).then(|| Record::new(self.spec, row.version, header, payload)))
+    }
+
+    /// Everything ever stated about an entity within the view's commits, oldest first; empty for an
+    /// unknown entity. The valid time of the view plays no part.
+    pub fn history(&self, layer: LayerId, id: &str) -> Result<Vec<Record>> {
+        let entity = key::entity(layer, id);
+        let path = self.path(&entity);
+        let Some(head) = path.head()? else { return Ok(Vec::new()) };
+        let newest = path.ordinal_at(&head, self.bound(layer))?;
+        (1..=newest)
+            .map(|ordinal| {
+                let track = path.track(ordinal)?;
+                self.load(&path, &head, track.version, &track.place)
+            })
+            .collect()
+    }
+
+    /// The effective timeline of an entity inside `window`, in order of valid time: which version
+    /// answers when. Times of which nothing was ever said are left out.
+    pub fn timeline(
+        &self,
+        layer: LayerId,
+        id: &str,
+        window: Interval,
+    ) -> Result<Vec<TimelineEntry>> {
+        let entity = key::entity(layer, id);
+        let path = self.path(&entity);
+        let Some(head) = path.head()? else { return Ok(Vec::new()) };
+        let newest = path.ordinal_at(&head, self.bound(layer))?;
+        path.timeline(newest, window)?
+            .iter()
+            .map(|stretch| {
+                let track = &stretch.track;
+                let record = self.load(&path, &head, track.version, &track.place)?;
+                Ok(TimelineEntry { during: stretch.valid, record })
+            })
+            .collect()
+    }
+
+    /// The version that answers for an entity at another commit or valid time than the view's;
+    /// an absence counts as one.
+    ///
+    /// # Errors
+    /// As for [`View::get`].
+    pub fn answer_at(
+        &self,
+        layer: LayerId,
+        id: &str,
+        commit: u64,
+        valid: Moment,
+    ) -> Result<Option<Record>> {
+        let entity = key::entity(layer, id);
+        let path = self.path(&entity);
+        let Some(head) = path.head()? else { return Ok(None) };
+        let track = path.at(path.ordinal_at(&head, commit)?, valid)?;
+        track.map(|track| self.load(&path, &head, track.version, &track.place)).transpose()
+    }
+
+    /// The versions of an entity from the commits `after + 1..=until` that speak of the view's
+    /// valid time, oldest first: each was the answer until the next.
+    ///
+    /// # Errors
+    /// As for [`View::get`].
+    pub fn steps(
+        &self,
+        layer: LayerId,
+        id: &str,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Record>> {
+        let entity = key::entity(layer, id);
+        let path = self.path(&entity);
+        let Some(head) = path.head()? else { return Ok(Vec::new()) };
+        let first = path.ordinal_at(&head, after)? + 1;
+        let newest = path.ordinal_at(&head, until)?;
+        let mut steps = Vec::new();
+        for ordinal in first..=newest {
+            let track = path.track(ordinal)?;
+            if track.valid.contains(self.valid) {
+                steps.push(self.load(&path, &head, track.version, &track.place)?);
+            }
+        }
+        Ok(steps)
+    }
+
+    /// The records filed in `ranges` that the view's entities are in, as a stream: in order of the
+    /// ranges, of places within each, then of layer and id. `wanted` sees each extent before the
+    /// record is built.
+    ///
+    /// # Cost
+    /// One pass over the ranges of the live heads and, for a view of the past, over their history.
+    pub fn scan<'v>(
+        &'v self,
+        ranges: Vec<PlaceRange>,
+        layers: Option<&[LayerId]>,
+        wanted: impl Fn(LayerId, &Extent) -> bool + 'v,
+    ) -> Scan<'v, 'a> {
+        Scan::new(self, ranges, layers, Box::new(wanted))
+    }
+
+    /// The entities that had a state in `ranges` that `wanted` takes, by any version within the
+    /// view's commits that holds at some moment of `window`, whether or not another version
+    /// overrides it. Memory grows with their number.
+    pub fn entities_in(
+        &self,
+        ranges: &[PlaceRange],
+        layers: Option<&[LayerId]>,
+        window: Interval,
+        wanted: impl Fn(LayerId, &Extent) -> bool,
+    ) -> Result<BTreeSet<(LayerId, String)>> {
+        let mut found = BTreeSet::new();
+        for range in ranges {
+            for table in [key::RECORDS, key::HISTORY] {
+                let mut cursor = self.read.cursor(table, &range.keys())?;
+                while let Some((row_key, value)) = cursor.entry() {
+                    self.candidate(value, layers, window, &wanted, &mut found)
+                        .map_err(|fault| fault.in_table(key::table_name(table), row_key))?;
+                    cursor.advance()?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn candidate(
+        &self,
+        value: &[u8],
+        layers: Option<&[LayerId]>,
+        window: Interval,
+        wanted: &impl Fn(LayerId, &Extent) -> bool,
+        found: &mut BTreeSet<(LayerId, String)>,
+    ) -> Result<(), crate::error::Fault> {
+        let crate::record::Peeked::Version(row, valid) =
+            crate::record::Peeked::decode(value, self.spec)?
+        else {
+            return Ok(());
+        };
+        if !valid.overlaps(window) {
+            return Ok(());
+        }
+        let header = row.header(self.spec)?;
+        if layers.is_some_and(|layers| !layers.contains(&header.layer))
+            || row.version.commit > self.bound(header.layer)
+        {
+            return Ok(());
+        }
+        if header.extent.is_some_and(|extent| wanted(header.layer, &extent)) {
+            found.insert((header.layer, header.id.into()));
+        }
+        Ok(())
+    }
+
+    /// Ranges of all places in cells `first..=last` under each level in use, for
+    /// [`View::scan`]: what is filed there, not what reaches into it.
+    pub fn ranges_of(&self, cell: &Cell) -> Result<Vec<PlaceRange>> {
+        let mut ranges = Vec::new();
+        for level in self.levels() {
+            let cell = if cell.digits() > level { cell.ancestor(level) } else { *cell };
+            let (low, high) = self.spec.stored_range(&cell, &cell, level)?;
+            ranges.push(PlaceRange { level, low, high });
+        }
+        Ok(ranges)
+    }
+
+    /// The states filed under a cell: by the centres of their extents. A cell at block depth gives
+    /// the records of a block.
+    pub fn in_cell<'v>(&'v self, cell: &Cell) -> Result<impl Iterator<Item = Result<Record>> + use<'v, 'a>> {
+        let cell = *cell;
+        let scan = self.scan(self.ranges_of(&cell)?, None, |_, _| true);
+        Ok(scan.filter(move |record| match record {
+            Ok(record) => record.geocode.is_some_and(|geocode| cell.contains(&geocode.planar())),
+            Err(_) => true,
+        }))
+    }
+
+    /// The state of an entity if it is filed under exactly this geocode.
+    pub fn at_geocode(&self, geocode: &Geocode, layer: LayerId, id: &str) -> Result<Option<Record>> {
+        Ok(self.get(layer, id)?.filter(|record| record.geocode.as_ref() == Some(geocode)))
+    }
+
+    /// The newest version of a block in the snapshot, `None` for a cell that is no block yet.
+    pub fn block(&self, block: &Cell) -> Result<Option<BlockVersion>> {
+        newest_block(&*self.read, self.spec, block)
+    }
+
+    /// All versions of a block in the snapshot, newest first.
+    pub fn block_versions(&self, block: &Cell) -> Result<Vec<BlockVersion>> {
+        let range = KeyRange::prefix(block.to_packed().as_ref());
+        let mut cursor = self.read.cursor(key::BLOCKS, &range)?;
+        let mut versions = Vec::new();
+        while let Some((row_key, value)) = cursor.entry() {
+            versions.push(decode_block(self.spec, row_key, value)?.1);
+            cursor.advance()?;
+        }
+        Ok(versions)
+    }
+
+    /// Number of blocks ever touched.
+    pub fn block_count(&self) -> u64 {
+        self.ledger.blocks
+    }
+
+    /// A commit's header.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for a number the snapshot does not hold.
+    pub fn commit(&self, number: u64) -> Result<CommitInfo> {
+        commit_info(&*self.read, number)
+    }
+
+    /// The commits of a layer recorded in `after..=until`, in order, as (recorded time, number).
+    pub fn commits_between(
+        &self,
+        layer: LayerId,
+        after: Moment,
+        until: Moment,
+    ) -> Result<Vec<(Moment, u64)>> {
+        let mut start = key::moment(layer, after, u64::MAX);
+        start.push(0);
+        let mut end = key::moment(layer, until, u64::MAX);
+        end.push(0);
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let mut cursor = self.read.cursor(key::MOMENTS, &KeyRange::new(start, end))?;
+        let mut commits = Vec::new();
+        while let Some((row_key, _)) = cursor.entry() {
+            commits.push(
+                key::parse_moment(row_key).map_err(|fault| fault.in_table("moments", row_key))?,
+            );
+            cursor.advance()?;
+        }
+        Ok(commits)
+    }
+}

@@ -1,0 +1,539 @@
+//! From a request to versions: resolving ends, dropping what changes nothing, finding the places a
+//! version closes.
+
+use blocknet_geocode::NetSpec;
+use blocknet_kv::{MemLayer, Overlay, Read};
+
+use crate::apply::{Finished, Rows, Stated};
+use crate::body::{Basis, CommitInfo, Definition};
+use crate::entity::{Head, Path, Stretch, Track};
+use crate::error::{Conflict, Error, ErrorKind, Result};
+use crate::hash::Hash;
+use crate::key;
+use crate::ledger::Ledger;
+use crate::record::{
+    End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, flag,
+};
+use crate::request::{
+    Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, limit,
+};
+use crate::time::{Interval, Moment};
+
+/// Says whether two payloads mean the same.
+pub type PayloadEq = dyn Fn(&[u8], &[u8]) -> bool + Send + Sync;
+
+/// A clock this far before the last write is taken for wrong.
+pub(crate) const CLOCK_TOLERANCE_MICROS: i64 = 3_600_000_000;
+
+/// What the writer needs to know to make a commit.
+pub(crate) struct Writer<'a> {
+    pub(crate) spec: &'a NetSpec,
+    pub(crate) net: &'a [u8; 16],
+    pub(crate) ledger: &'a Ledger,
+    /// The newest state, commits not yet applied included.
+    pub(crate) read: &'a dyn Read,
+    pub(crate) payload_eq: &'a PayloadEq,
+    pub(crate) now: Moment,
+}
+
+/// A commit that is ready, with the bytes of its erasable section.
+pub(crate) struct Built {
+    pub(crate) finished: Finished,
+    pub(crate) erasable: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// Makes the commit; `None` when nothing is left of it. Nothing is written.
+    pub(crate) fn build(&self, commit: &Commit) -> Result<(Option<Built>, Receipt)> {
+        commit.check()?;
+        let (recorded, basis) = self.recorded(commit)?;
+        let number = self.ledger.commit + 1;
+        let mut rows = Rows::new(self.spec, self.net, number, self.ledger);
+        let mut salts = vec![0; commit.assertions.len() * SALT_LEN_BYTES];
+        getrandom::fill(&mut salts).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the system gives no random bytes: {error}"))
+        })?;
+
+        let mut order: Vec<usize> = (0..commit.assertions.len()).collect();
+        order.sort_by_key(|&index| {
+            let assertion = &commit.assertions[index];
+            (assertion.layer, assertion.id.as_str())
+        });
+        let mut outcomes = vec![Outcome::Unchanged; commit.assertions.len()];
+        let mut erasable = Vec::new();
+        let mut new_entities = 0;
+        let entity_of = |index: usize| {
+            let assertion = &commit.assertions[index];
+            (assertion.layer, assertion.id.as_str())
+        };
+        for group in order.chunk_by(|&a, &b| entity_of(a) == entity_of(b)) {
+            let (layer, id) = entity_of(group[0]);
+            let state = self.ledger.layer(layer)?;
+            let entity = key::entity(layer, id);
+            let before = Path { read: self.read, spec: self.spec, entity: &entity }
+                .head()?
+                .unwrap_or(Head::NEW);
+            for &index in group {
+                check_precondition(&commit.assertions[index], index, &before)?;
+            }
+            let mut head = before;
+            let mut scratch = MemLayer::new();
+            for &index in group {
+                let assertion = &commit.assertions[index];
+                let layers = [&scratch];
+                let overlay = Overlay { layers: &layers, base: self.read };
+                let path = Path { read: &overlay, spec: self.spec, entity: &entity };
+                let Some(resolved) =
+                    self.resolve(&path, &head, assertion, recorded, basis, state.recorded)?
+                else {
+                    continue;
+                };
+                if recorded < state.recorded {
+                    return Err(Error::invalid(format!(
+                        "recorded time {recorded} lies before {}, the newest of layer `{}`: \
+                         recorded time never runs backwards within a layer; import older \
+                         records first, or into a layer of their own",
+                        state.recorded, state.def.name
+                    )));
+                }
+                let salt = salts[index * SALT_LEN_BYTES..]
+                    .first_chunk::<SALT_LEN_BYTES>()
+                    .expect("one salt was drawn for each assertion");
+                let header = Header {
+                    layer,
+                    id: id.into(),
+                    ordinal: head.versions + 1,
+                    flags: resolved.flags,
+                    kind: assertion.kind,
+                    valid: resolved.valid,
+                    place: resolved.place,
+                    extent: resolved.extent,
+                    payload_len: u32::try_from(assertion.payload.len())
+                        .expect("payloads are limited to 16 MiB"),
+                    commitment: commitment(salt, &assertion.payload),
+                    previous: head.hash,
+                    author: own(assertion.author.as_deref(), &commit.author),
+                    reason: own(assertion.reason.as_deref(), &commit.reason),
+                    source: own(assertion.source.as_deref(), &commit.source),
+                };
+                erasable.extend_from_slice(salt);
+                erasable.extend_from_slice(&assertion.payload);
+                new_entities += u64::from(head.versions == 0);
+                let stated = Stated {
+                    header,
+                    salt,
+                    payload: &assertion.payload,
+                    closings: &resolved.closings,
+                };
+                rows.put_version_over(&mut scratch, self.read, &entity, &mut head, stated)?;
+                outcomes[index] =
+                    Outcome::Written { version: head.newest, overrides: resolved.overrides };
+            }
+            if head != before {
+                rows.put_head(&entity, &head);
+            }
+        }
+
+        let mut receipt = Receipt {
+            commit: None,
+            recorded,
+            basis,
+            outcomes,
+            removals: rows.headers().iter().filter(|header| header.is_absence()).count() as u64,
+            new_entities,
+            new_blocks: 0,
+            blocks: 0,
+            payload_bytes: rows.headers().iter().map(|h| u64::from(h.payload_len)).sum(),
+            cost: Cost::default(),
+        };
+        if rows.is_empty() {
+            return Ok((None, receipt));
+        }
+        let info = self.info(commit, recorded, basis);
+        let finished = rows.finish(self.read, info)?;
+        receipt.commit = Some(number);
+        receipt.blocks = finished.body.blocks.len() as u64;
+        receipt.new_blocks = finished.ledger.blocks - self.ledger.blocks;
+        Ok((Some(Built { finished, erasable }), receipt))
+    }
+
+    /// Makes a commit of definitions.
+    pub(crate) fn define(
+        &self,
+        definitions: Vec<Definition>,
+        commit: &Commit,
+    ) -> Result<Built> {
+        commit.check()?;
+        let (recorded, basis) = self.recorded(commit)?;
+        let mut rows = Rows::new(self.spec, self.net, self.ledger.commit + 1, self.ledger);
+        for definition in definitions {
+            rows.define(definition);
+        }
+        let finished = rows.finish(self.read, self.info(commit, recorded, basis))?;
+        Ok(Built { finished, erasable: Vec::new() })
+    }
+
+    fn info(&self, commit: &Commit, recorded: Moment, basis: Basis) -> CommitInfo {
+        CommitInfo {
+            number: 0,
+            recorded,
+            basis,
+            written: self.now,
+            author: commit.author.clone(),
+            reason: commit.reason.clone(),
+            source: commit.source.clone(),
+            previous: Hash::ZERO,
+            blocks_root: Hash::ZERO,
+            unplaced_root: Hash::ZERO,
+            registry_head: Hash::ZERO,
+            state_root: Hash::ZERO,
+            state_commit: 0,
+            assertions: 0,
+            hash: Hash::ZERO,
+        }
+    }
+
+    /// The commit's recorded time: the clock's, moved up to the newest recorded time of the layers
+    /// it touches, or the one asserted.
+    fn recorded(&self, commit: &Commit) -> Result<(Moment, Basis)> {
+        let written = self.ledger.written_max;
+        let behind = written.as_micros().saturating_sub(self.now.as_micros());
+        let far = written > Moment::MIN && behind > CLOCK_TOLERANCE_MICROS;
+        if far && !commit.accept_clock {
+            return Err(Error::new(
+                ErrorKind::Clock,
+                format!(
+                    "the clock says {}, but the store was last written at {written}; set the \
+                     clock, or accept it explicitly (the commit will say so)",
+                    self.now
+                ),
+            ));
+        }
+        match commit.recorded {
+            Recorded::At(moment) if !moment.is_date() => {
+                Err(Error::invalid("recorded time lies outside the years 0001 to 9999"))
+            }
+            Recorded::At(moment) if moment > self.now => Err(Error::invalid(format!(
+                "recorded time {moment} lies in the future (it is {})",
+                self.now
+            ))),
+            Recorded::At(moment) => Ok((moment, Basis::Asserted)),
+            Recorded::Now => {
+                let newest = commit
+                    .assertions
+                    .iter()
+                    .filter_map(|assertion| self.ledger.layers.get(&assertion.layer))
+                    .map(|layer| layer.recorded)
+                    .max();
+                let recorded = newest.map_or(self.now, |newest| newest.max(self.now));
+                Ok((recorded, if far { Basis::ClockAccepted } else { Basis::Clock }))
+            }
+        }
+    }
+
+    /// Settles what an assertion means for an entity as it stands; `None` when it is unchanged.
+    fn resolve(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        assertion: &Assertion,
+        recorded: Moment,
+        basis: Basis,
+        layer_recorded: Moment,
+    ) -> Result<Option<Resolved>> {
+        let mut flags = 0;
+        let from = assertion.valid.from.unwrap_or(recorded);
+        let set = |on: bool, bit: u16| if on { bit } else { 0 };
+        flags |= set(assertion.valid.from.is_none(), flag::FROM_IMPLIED);
+        flags |= set(assertion.valid.from_day, flag::FROM_DAY);
+        flags |= set(assertion.extent.is_none(), flag::ABSENCE);
+        let to = match assertion.valid.end {
+            End::UntilNext => path.next_from(head, from)?,
+            End::Forever => {
+                flags |= flag::END_FOREVER;
+                Moment::MAX
+            }
+            End::At(to) if to < from => {
+                return Err(Error::invalid(format!(
+                    "`{}`: valid-to {to} lies before the recorded time {from}, from which it \
+                     would hold; give a valid-from",
+                    assertion.id
+                )));
+            }
+            End::At(to) => {
+                flags |= flag::END_EXPLICIT | set(assertion.valid.to_day, flag::TO_DAY);
+                to
+            }
+        };
+        let extent = assertion.extent.map(Extent::canonical);
+        let place = match &extent {
+            Some(extent) => {
+                flags |= set(extent.floor.is_some(), flag::FLOOR_KNOWN);
+                flags |= set(extent.top.is_some(), flag::TOP_KNOWN);
+                Place::new(self.spec, extent)
+                    .map_err(|error| Error::invalid(format!("`{}`: {error}", assertion.id)))?
+                    .0
+            }
+            None => Place::NOWHERE,
+        };
+        let valid = Interval { from, to };
+
+        // In the common case the assertion is about times after everything known but the last
+        // stretch, and the path need not be read.
+        let timeline = match &head.last {
+            None => Vec::new(),
+            Some(last) if valid.from >= last.sole_from => {
+                let shared =
+                    valid.intersect(Interval { from: last.sole_from, to: last.to });
+                if shared.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![Piece { valid: shared, version: last.version, place: last.place, track: None }]
+                }
+            }
+            Some(_) => path.timeline(head.versions, valid)?.iter().map(Piece::of).collect(),
+        };
+
+        if self.is_unchanged(path, head, assertion, &extent, valid, &timeline)?
+            || (basis == Basis::Asserted
+                && recorded <= layer_recorded
+                && self.stands_already(path, head, assertion, &extent, recorded, from, flags)?)
+        {
+            return Ok(None);
+        }
+
+        let mut closings: Vec<(Place, bool)> = Vec::new();
+        let mut overrides = Vec::new();
+        for piece in &timeline {
+            if assertion.valid.end == End::Forever && piece.valid.from > from {
+                overrides.push(piece.version);
+            }
+            if piece.place.is_nowhere()
+                || piece.place == place
+                || closings.iter().any(|(known, _)| *known == piece.place)
+            {
+                continue;
+            }
+            let altitude_known = match &piece.track {
+                Some(track) => track.altitude_known(),
+                None => self.header_of(path, head, piece.version, &piece.place)?.altitude_known(),
+            };
+            closings.push((piece.place, altitude_known));
+        }
+        overrides.sort_unstable();
+        overrides.dedup();
+        Ok(Some(Resolved { valid, flags, extent, place, closings, overrides }))
+    }
+
+    /// Whether an assertion changes no view: every moment of its interval is answered with the
+    /// same already, and its valid-from is known, so that no open end resolved later depends on
+    /// it either. A valid-from that was not asserted is no knowledge about the world.
+    fn is_unchanged(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        assertion: &Assertion,
+        extent: &Option<Extent>,
+        valid: Interval,
+        timeline: &[Piece],
+    ) -> Result<bool> {
+        if valid.is_empty() {
+            // Kept as history and never in a view: once is enough.
+            for track in path.with_from(head, valid.from)? {
+                if track.valid.is_empty()
+                    && self.same(
+                        path,
+                        head,
+                        track.version,
+                        &track.place,
+                        extent,
+                        &assertion.payload,
+                    )?
+                {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        if extent.is_some() {
+            let mut reached = valid.from;
+            for piece in timeline {
+                if piece.valid.from != reached {
+                    return Ok(false);
+                }
+                reached = piece.valid.to;
+            }
+            if reached != valid.to {
+                return Ok(false);
+            }
+        }
+        for piece in timeline {
+            if piece.place.is_nowhere() != extent.is_none() {
+                return Ok(false);
+            }
+            if extent.is_some() && !self.same(path, head, piece.version, &piece.place, extent, &assertion.payload)? {
+                return Ok(false);
+            }
+        }
+        Ok(assertion.valid.from.is_none() || !path.with_from(head, valid.from)?.is_empty())
+    }
+
+    /// Whether the assertion stands in the history already, said at the same asserted recorded
+    /// time: so that importing a register again writes nothing.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one assertion, resolved")]
+    fn stands_already(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        assertion: &Assertion,
+        extent: &Option<Extent>,
+        recorded: Moment,
+        from: Moment,
+        flags: u16,
+    ) -> Result<bool> {
+        const MEANT: u16 = flag::ABSENCE | flag::END_EXPLICIT | flag::END_FOREVER;
+        for track in path.with_from(head, from)? {
+            if track.flags & MEANT != flags & MEANT {
+                continue;
+            }
+            if let End::At(to) = assertion.valid.end
+                && track.valid.to != to
+            {
+                continue;
+            }
+            let info = commit_info(path.read, track.version.commit)?;
+            if info.basis == Basis::Asserted
+                && info.recorded == recorded
+                && self.same(path, head, track.version, &track.place, extent, &assertion.payload)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn same(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        version: Version,
+        place: &Place,
+        extent: &Option<Extent>,
+        payload: &[u8],
+    ) -> Result<bool> {
+        let bytes = row(path, head, version, place)?;
+        let decoded = RowRef::decode(&bytes)
+            .and_then(|row| row.header(self.spec).map(|header| (row, header)))
+            .map_err(|fault| fault.in_table("records", path.entity))?;
+        let (stored, header) = decoded;
+        Ok(header.extent == *extent
+            && (stored.payload == payload || (self.payload_eq)(stored.payload, payload)))
+    }
+
+    fn header_of(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        version: Version,
+        place: &Place,
+    ) -> Result<Header> {
+        let bytes = row(path, head, version, place)?;
+        RowRef::decode(&bytes)
+            .and_then(|row| row.header(self.spec))
+            .map_err(|fault| fault.in_table("records", path.entity))
+    }
+}
+
+/// What an assertion comes to.
+struct Resolved {
+    valid: Interval,
+    flags: u16,
+    extent: Option<Extent>,
+    place: Place,
+    closings: Vec<(Place, bool)>,
+    overrides: Vec<Version>,
+}
+
+/// A stretch of the timeline that an assertion covers.
+struct Piece {
+    valid: Interval,
+    version: Version,
+    place: Place,
+    track: Option<Track>,
+}
+
+impl Piece {
+    fn of(stretch: &Stretch) -> Self {
+        Self {
+            valid: stretch.valid,
+            version: stretch.track.version,
+            place: stretch.track.place,
+            track: Some(stretch.track),
+        }
+    }
+}
+
+fn own(given: Option<&str>, commit: &str) -> Option<Box<str>> {
+    given.filter(|text| *text != commit).map(Into::into)
+}
+
+fn check_precondition(assertion: &Assertion, index: usize, head: &Head) -> Result<()> {
+    let found = (head.versions > 0).then_some(head.newest);
+    let wanted = match assertion.precondition {
+        None => return Ok(()),
+        Some(Precondition::IsNew) => None,
+        Some(Precondition::IsAt(version)) => Some(version),
+    };
+    if found == wanted {
+        return Ok(());
+    }
+    let say = |version: Option<Version>| version.map_or("no version".into(), |v| format!("version {v}"));
+    Err(Error::conflict(
+        format!(
+            "`{}` is at {}, not at {}; read it again and decide",
+            assertion.id,
+            say(found),
+            say(wanted)
+        ),
+        Conflict { assertion: index, found },
+    ))
+}
+
+/// The row of one version of an entity: in `records` when it is the live head, else in `history`.
+pub(crate) fn row(
+    path: &Path<'_>,
+    head: &Head,
+    version: Version,
+    place: &Place,
+) -> Result<blocknet_kv::Bytes> {
+    let record_key = key::record(place, path.entity);
+    let is_head = head.last.is_some_and(|last| last.version == version);
+    let (table, row_key) = if is_head && !place.is_nowhere() {
+        (key::RECORDS, record_key)
+    } else {
+        (key::HISTORY, key::history(&record_key, version))
+    };
+    path.read.get(table, &row_key)?.ok_or_else(|| {
+        Error::corrupt(format!(
+            "tables: `{}`, row {} is missing; move the directory `tables` away and open the store \
+             for writing, which rebuilds it from the journal",
+            key::table_name(table),
+            crate::error::Hex(&row_key)
+        ))
+    })
+}
+
+/// The header of a commit.
+pub(crate) fn commit_info(read: &dyn Read, number: u64) -> Result<CommitInfo> {
+    let row_key = key::commit(number, 0);
+    let bytes = read.get(key::COMMITS, &row_key)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("the net has no commit {number}"))
+    })?;
+    let mut input = crate::codec::Decoder(&bytes);
+    CommitInfo::decode(&mut input)
+        .and_then(|info| input.finish().map(|()| info))
+        .map_err(|fault| fault.in_table("commits", &row_key))
+}
+
+/// The most bytes a frame's body can come to within the limits of a commit, for a static check.
+const _: () = assert!(limit::COMMIT_LEN_BYTES_MAX < 64 << 20);

@@ -1,0 +1,681 @@
+//! What the conformance suite leaves out: reopening, crashes, missing and damaged files.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use quickcheck::QuickCheck;
+use tempfile::TempDir;
+
+use super::*;
+use crate::conformance::{self, Op, SCHEMA};
+
+const TABLES: [Table; 3] = [Table(0), Table(1), Table(2)];
+const OPTIONS: RocksOptions = RocksOptions {
+    block_cache_bytes: 1 << 20,
+    write_buffer_bytes: 1 << 20,
+    background_threads: 2,
+};
+
+fn create(dir: &Path) -> RocksStore {
+    RocksStore::create(dir, SCHEMA, OPTIONS).unwrap()
+}
+
+fn open(dir: &Path) -> Result<RocksStore, Error> {
+    RocksStore::open(dir, SCHEMA, OPTIONS)
+}
+
+fn open_read_only(dir: &Path) -> Result<RocksReader, Error> {
+    RocksStore::open_read_only(dir, SCHEMA, OPTIONS)
+}
+
+fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+/// The same rows in every table, some of them blobs; `numbers` also go into the values.
+fn rows(numbers: std::ops::Range<u32>) -> Batch {
+    let mut batch = Batch::new();
+    for number in numbers {
+        for table in TABLES {
+            let len = if number.is_multiple_of(50) { 5_000 } else { 20 };
+            let value: Vec<u8> = number
+                .to_be_bytes()
+                .iter()
+                .copied()
+                .cycle()
+                .zip(0_u8..=250)
+                .map(|(a, b)| a ^ b)
+                .collect();
+            batch.put(
+                table,
+                number.to_be_bytes(),
+                value.repeat(20)[..len].to_vec(),
+            );
+        }
+    }
+    batch
+}
+
+type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
+
+fn read_all(read: &dyn Read) -> Result<Rows, Error> {
+    let mut rows = Rows::new();
+    for table in TABLES {
+        let mut cursor = read.cursor(table, &KeyRange::all())?;
+        while let Some((key, value)) = cursor.entry() {
+            rows.insert((table.0, key.to_vec()), value.to_vec());
+            cursor.advance()?;
+        }
+    }
+    Ok(rows)
+}
+
+/// Name, content and time of change of every file.
+fn image(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let modified = fs::metadata(&path).unwrap().modified().unwrap();
+            (path.clone(), (fs::read(&path).unwrap(), modified))
+        })
+        .collect()
+}
+
+fn files(dir: &Path, matches: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let all = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = all
+        .filter(|path| matches(path.file_name().unwrap().to_str().unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|found| found == extension)
+}
+
+#[test]
+fn conforms() {
+    let dir = TempDir::new().unwrap();
+    let made = Cell::new(0);
+    conformance::all(&|| {
+        made.set(made.get() + 1);
+        Box::new(create(&dir.path().join(made.get().to_string())))
+    });
+}
+
+#[test]
+fn equals_the_model() {
+    fn property(ops: Vec<Op>) -> Result<(), String> {
+        let dir = TempDir::new().map_err(|error| error.to_string())?;
+        conformance::model(&create(&dir.path().join("kv")), &ops)
+    }
+    QuickCheck::new()
+        .tests(30)
+        .quickcheck(property as fn(Vec<Op>) -> Result<(), String>);
+}
+
+#[test]
+fn flushed_rows_are_there_after_reopening() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    assert_eq!(
+        fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    store.apply(&rows(0..200)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+    assert_eq!(expected.len(), 600);
+    drop(store);
+    assert_eq!(read_all(&open(&dir).unwrap()).unwrap(), expected);
+    let reader = open_read_only(&dir).unwrap();
+    assert_eq!(read_all(&reader).unwrap(), expected);
+    assert_eq!(
+        reader.last(Table(1), &KeyRange::all()).unwrap().unwrap().0,
+        199_u32.to_be_bytes()[..]
+    );
+    assert!(reader.disk_bytes().unwrap() > 10_000);
+}
+
+#[test]
+fn small_write_buffers_lose_nothing() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let options = RocksOptions {
+        write_buffer_bytes: 64 << 10,
+        ..OPTIONS
+    };
+    let store = RocksStore::create(&dir, SCHEMA, options).unwrap();
+    for i in 0..100 {
+        store.apply(&rows(i * 50..i * 50 + 50)).unwrap();
+    }
+    let expected = read_all(&store).unwrap();
+    assert_eq!(expected.len(), 15_000);
+    assert!(
+        !files(&dir, |name| has_extension(name, "sst")).is_empty(),
+        "flushes in the background"
+    );
+    store.flush().unwrap();
+    drop(store);
+    assert_eq!(read_all(&open(&dir).unwrap()).unwrap(), expected);
+}
+
+/// Run by the next test in a process of its own: flushes 1,000 batches, applies more, each
+/// across all tables, and dies without a chance to close anything.
+#[test]
+fn crash_child() {
+    let Some(dir) = std::env::var_os("BLOCKNET_KV_CRASH_DIR") else {
+        return;
+    };
+    let options = RocksOptions {
+        write_buffer_bytes: 64 << 10,
+        ..OPTIONS
+    };
+    let store = RocksStore::create(Path::new(&dir), SCHEMA, options).unwrap();
+    for number in 0..5_000 {
+        store.apply(&rows(number..number + 1)).unwrap();
+        if number == 999 {
+            store.flush().unwrap();
+        }
+    }
+    std::process::abort();
+}
+
+#[test]
+fn crash_leaves_whole_batches_up_to_some_point_after_the_flush() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "rocks::tests::crash_child"])
+        .env("BLOCKNET_KV_CRASH_DIR", &dir)
+        .output()
+        .unwrap()
+        .status;
+    assert!(!status.success());
+
+    let reader = open_read_only(&dir).unwrap();
+    let survivors = read_all(&reader).unwrap();
+    drop(reader);
+    let count = survivors.len() / TABLES.len();
+    assert!((1_000..=5_000).contains(&count), "{count} batches survived");
+    // The first batches, in all tables alike.
+    for table in TABLES {
+        let keys = survivors
+            .keys()
+            .filter(|(at, _)| *at == table.0)
+            .map(|(_, key)| key.clone());
+        let expected = (0..u32::try_from(count).unwrap()).map(|key| key.to_be_bytes().to_vec());
+        assert!(
+            keys.eq(expected),
+            "table {} does not hold the first {count} batches",
+            table.0
+        );
+    }
+    assert_eq!(read_all(&open(&dir).unwrap()).unwrap(), survivors);
+}
+
+#[test]
+fn open_of_nothing_fails_and_makes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let absent = dir.path().join("absent");
+    assert_eq!(kind(open(&absent)), Some(ErrorKind::NotFound));
+    assert_eq!(kind(open_read_only(&absent)), Some(ErrorKind::NotFound));
+    assert!(!absent.exists());
+
+    fs::create_dir(&absent).unwrap();
+    assert_eq!(kind(open(&absent)), Some(ErrorKind::NotFound));
+    assert_eq!(kind(open_read_only(&absent)), Some(ErrorKind::NotFound));
+    assert!(image(&absent).is_empty());
+
+    fs::write(absent.join("note"), "not a store").unwrap();
+    assert_eq!(kind(open(&absent)), Some(ErrorKind::Corrupt));
+    assert_eq!(image(&absent).len(), 1);
+}
+
+#[test]
+fn create_refuses_what_is_there() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("kv");
+    fs::create_dir(&path).unwrap();
+    drop(create(&path));
+    let before = image(&path);
+    assert_eq!(
+        kind(RocksStore::create(&path, SCHEMA, OPTIONS)),
+        Some(ErrorKind::Invalid)
+    );
+    assert_eq!(image(&path), before);
+    let orphan = dir.path().join("absent").join("kv");
+    assert_eq!(
+        kind(RocksStore::create(&orphan, SCHEMA, OPTIONS)),
+        Some(ErrorKind::Io)
+    );
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(
+        kind(RocksStore::create(&file, SCHEMA, OPTIONS)),
+        Some(ErrorKind::Io)
+    );
+}
+
+#[test]
+fn odd_options_and_schemas_are_refused() {
+    const TWICE: &[TableSpec] = &[SCHEMA[0], SCHEMA[0]];
+    const NUL: &[TableSpec] = &[TableSpec {
+        name: "a\0b",
+        cold: false,
+        point_reads: false,
+        blobs: false,
+    }];
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    for schema in [TWICE, NUL, &[]] {
+        assert_eq!(
+            kind(RocksStore::create(&dir, schema, OPTIONS)),
+            Some(ErrorKind::Invalid)
+        );
+    }
+    for options in [
+        RocksOptions {
+            write_buffer_bytes: 1,
+            ..OPTIONS
+        },
+        RocksOptions {
+            background_threads: 0,
+            ..OPTIONS
+        },
+    ] {
+        assert_eq!(
+            kind(RocksStore::create(&dir, SCHEMA, options)),
+            Some(ErrorKind::Invalid)
+        );
+    }
+    assert!(!dir.exists());
+}
+
+#[test]
+fn tables_of_another_schema_are_refused() {
+    const MORE: &[TableSpec] = &[
+        SCHEMA[0],
+        SCHEMA[1],
+        SCHEMA[2],
+        TableSpec {
+            name: "delta",
+            cold: false,
+            point_reads: false,
+            blobs: false,
+        },
+    ];
+    const FEWER: &[TableSpec] = &[SCHEMA[0], SCHEMA[1]];
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    drop(create(&dir));
+    // A table that is not there looks the same as a manifest that lost it.
+    assert_eq!(
+        kind(RocksStore::open(&dir, MORE, OPTIONS)),
+        Some(ErrorKind::Corrupt)
+    );
+    assert_eq!(
+        kind(RocksStore::open_read_only(&dir, MORE, OPTIONS)),
+        Some(ErrorKind::Corrupt)
+    );
+    assert_eq!(
+        kind(RocksStore::open(&dir, FEWER, OPTIONS)),
+        Some(ErrorKind::Invalid)
+    );
+    open(&dir).unwrap();
+}
+
+#[test]
+fn second_writer_is_told_to_wait() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let _first = create(&dir);
+    assert_eq!(kind(open(&dir)), Some(ErrorKind::Unavailable));
+}
+
+#[test]
+fn reading_only_changes_no_byte() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    store.apply(&rows(0..200)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+    drop(store);
+
+    let before = image(&dir);
+    let readers = [open_read_only(&dir).unwrap(), open_read_only(&dir).unwrap()];
+    for reader in &readers {
+        assert_eq!(read_all(reader).unwrap(), expected);
+        for ((table, key), value) in &expected {
+            let got = reader.get(Table(*table), key).unwrap();
+            assert_eq!(got.as_deref(), Some(value.as_slice()));
+        }
+    }
+    drop(readers);
+    assert_eq!(image(&dir), before);
+}
+
+#[test]
+fn missing_files_are_corruption_and_putting_them_back_heals() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    store.apply(&rows(0..200)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+    drop(store);
+
+    let vital = files(&dir, |name| {
+        name == "CURRENT"
+            || name.starts_with("MANIFEST")
+            || has_extension(name, "sst")
+            || has_extension(name, "blob")
+    });
+    assert!(vital.len() >= 7, "{vital:?}");
+    let aside = dir.with_extension("aside");
+    for file in vital {
+        // A healing open may have replaced it by a later one.
+        if !file.exists() {
+            continue;
+        }
+        fs::rename(&file, &aside).unwrap();
+        let read_only = open_read_only(&dir).and_then(|reader| read_all(&reader));
+        assert_eq!(
+            kind(read_only),
+            Some(ErrorKind::Corrupt),
+            "{}",
+            file.display()
+        );
+        // Twice: RocksDB loses everything only at the second open.
+        for _ in 0..2 {
+            let opened = open(&dir).and_then(|store| read_all(&store));
+            assert_eq!(kind(opened), Some(ErrorKind::Corrupt), "{}", file.display());
+        }
+        fs::rename(&aside, &file).unwrap();
+        assert_eq!(
+            read_all(&open(&dir).unwrap()).unwrap(),
+            expected,
+            "{}",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn current_that_names_no_manifest_is_corruption() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    drop(create(&dir));
+    let current = dir.join("CURRENT");
+    let good = fs::read(&current).unwrap();
+    let long = [b"MANIFEST-".as_slice(), &[b'0'; 100], b"\n"].concat();
+    for bad in [
+        &b""[..],
+        b"MANIFEST-",
+        b"MANIFEST-\n",
+        b"MANIFEST-999999\n",
+        b"MANIFEST-../x\n",
+        &good[..5],
+        &long,
+    ] {
+        fs::write(&current, bad).unwrap();
+        assert_eq!(kind(open(&dir)), Some(ErrorKind::Corrupt), "{bad:?}");
+        assert_eq!(
+            kind(open_read_only(&dir)),
+            Some(ErrorKind::Corrupt),
+            "{bad:?}"
+        );
+    }
+    fs::write(&current, &good).unwrap();
+    open(&dir).unwrap();
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_in_the_manifest_is_found() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    store.apply(&rows(0..200)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+    drop(store);
+
+    let manifest = files(&dir, |name| name.starts_with("MANIFEST"))
+        .pop()
+        .unwrap();
+    let good = fs::read(&manifest).unwrap();
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            fs::write(&manifest, bad).unwrap();
+            let place = format!("byte {at} bit {bit}");
+            assert_eq!(
+                kind(open_read_only(&dir)),
+                Some(ErrorKind::Corrupt),
+                "{place}"
+            );
+            assert_eq!(kind(open(&dir)), Some(ErrorKind::Corrupt), "{place}");
+        }
+    }
+    // A cut between two records cannot be told from an older manifest, nor can RocksDB tell:
+    // there the rows may be fewer, but not other ones.
+    let mut whole = 0;
+    for len in 0..good.len() {
+        fs::write(&manifest, &good[..len]).unwrap();
+        match open_read_only(&dir).and_then(|reader| read_all(&reader)) {
+            Ok(rows) => {
+                assert!(rows == expected || rows.is_empty(), "cut at {len}");
+                whole += 1;
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "cut at {len}: {error}"),
+        }
+    }
+    assert!(whole < 10, "{whole} of {} cuts passed", good.len());
+    fs::write(&manifest, &good).unwrap();
+    assert_eq!(read_all(&open(&dir).unwrap()).unwrap(), expected);
+}
+
+#[test]
+fn records_in_the_log_are_not_replayed() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    drop(create(&dir));
+    let logs = files(&dir, |name| has_extension(name, "log"));
+    assert!(!logs.is_empty());
+    fs::write(&logs[0], "foreign").unwrap();
+    assert_eq!(kind(open(&dir)), Some(ErrorKind::Corrupt));
+    assert_eq!(kind(open_read_only(&dir)), Some(ErrorKind::Corrupt));
+    fs::write(&logs[0], "").unwrap();
+    open(&dir).unwrap();
+}
+
+#[test]
+fn flipped_bit_in_a_table_file_is_found_or_harmless() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    store.apply(&rows(0..200)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+    drop(store);
+
+    // Opening for reading changes nothing, so one directory serves all flips. Each way of
+    // reading has to find the damage by itself.
+    let scan = || read_all(&open_read_only(&dir)?);
+    let get = || -> Result<Rows, Error> {
+        let reader = open_read_only(&dir)?;
+        let mut rows = Rows::new();
+        for (table, key) in expected.keys() {
+            let value = reader
+                .get(Table(*table), key)?
+                .map(Vec::from)
+                .unwrap_or_default();
+            rows.insert((*table, key.clone()), value);
+        }
+        Ok(rows)
+    };
+    let multi_get = || -> Result<Rows, Error> {
+        let reader = open_read_only(&dir)?;
+        let mut rows = Rows::new();
+        for table in TABLES {
+            let keys: Vec<_> = expected.keys().filter(|(at, _)| *at == table.0).collect();
+            let slices: Vec<&[u8]> = keys.iter().map(|(_, key)| key.as_slice()).collect();
+            let values = reader.multi_get(table, &slices)?.into_iter();
+            rows.extend(
+                keys.into_iter()
+                    .cloned()
+                    .zip(values.map(|v| v.unwrap_or_default().into())),
+            );
+        }
+        Ok(rows)
+    };
+    let backwards = || -> Result<Rows, Error> {
+        let reader = open_read_only(&dir)?;
+        let mut rows = Rows::new();
+        for table in TABLES {
+            let mut range = KeyRange::all();
+            while let Some((key, value)) = reader.last(table, &range)? {
+                range.end = Some(key.to_vec());
+                rows.insert((table.0, key.into()), value.into());
+            }
+        }
+        Ok(rows)
+    };
+    let ways: [&dyn Fn() -> Result<Rows, Error>; 4] = [&scan, &get, &multi_get, &backwards];
+    let data = files(&dir, |name| {
+        has_extension(name, "sst") || has_extension(name, "blob")
+    });
+    let (mut found, mut harmless) = (0, 0);
+    for file in data {
+        let good = fs::read(&file).unwrap();
+        // Every part of the file; the step has no factor in common with any block size.
+        for at in (0..good.len()).step_by((good.len() / 61).max(1)) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(&file, bad).unwrap();
+            for (way, read) in ways.iter().enumerate() {
+                match read() {
+                    Ok(rows) => {
+                        assert!(rows == expected, "{} byte {at} way {way}", file.display());
+                        harmless += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
+                        assert!(error.path().is_some());
+                        found += 1;
+                    }
+                }
+            }
+        }
+        fs::write(&file, good).unwrap();
+    }
+    eprintln!("{found} {harmless}");
+    assert!(found > harmless, "{found} flips found, {harmless} harmless");
+    for read in ways {
+        assert_eq!(read().unwrap(), expected);
+    }
+}
+
+#[test]
+fn failed_flush_poisons_the_store_and_keeps_what_was_durable() {
+    let dir = TempDir::new().unwrap();
+    let (dir, away) = (dir.path().join("kv"), dir.path().join("away"));
+    let store = create(&dir);
+    store.apply(&rows(0..100)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+
+    store.apply(&rows(100..200)).unwrap();
+    fs::rename(&dir, &away).unwrap();
+    assert!(store.flush().is_err());
+    fs::rename(&away, &dir).unwrap();
+    // The cause is gone, yet nothing is taken any more; reads go on.
+    assert_eq!(
+        kind(store.apply(&rows(200..201))),
+        Some(ErrorKind::Poisoned)
+    );
+    assert_eq!(kind(store.flush()), Some(ErrorKind::Poisoned));
+    assert!(
+        store
+            .get(Table(0), &150_u32.to_be_bytes())
+            .unwrap()
+            .is_some()
+    );
+    drop(store);
+    assert_eq!(read_all(&open_read_only(&dir).unwrap()).unwrap(), expected);
+}
+
+#[test]
+fn failure_in_the_background_stops_later_writes() {
+    let dir = TempDir::new().unwrap();
+    let (dir, away) = (dir.path().join("kv"), dir.path().join("away"));
+    let options = RocksOptions {
+        write_buffer_bytes: 64 << 10,
+        ..OPTIONS
+    };
+    let store = RocksStore::create(&dir, SCHEMA, options).unwrap();
+    fs::rename(&dir, &away).unwrap();
+    // More than all buffers hold: a flush has to be tried, and RocksDB to wait for its end.
+    let refused = (0..10_000)
+        .map(|i| store.apply(&rows(i * 10..i * 10 + 10)))
+        .find_map(Result::err);
+    let refused = refused.expect("the failed flush did not show");
+    assert!(matches!(
+        refused.kind(),
+        ErrorKind::Poisoned | ErrorKind::Io | ErrorKind::Corrupt
+    ));
+    assert_eq!(kind(store.apply(&rows(0..1))), Some(ErrorKind::Poisoned));
+    drop(store);
+    fs::rename(&away, &dir).unwrap();
+    assert!(read_all(&open(&dir).unwrap()).unwrap().is_empty());
+}
+
+#[test]
+fn zz_explore() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    store.apply(&rows(0..200)).unwrap();
+    store.flush().unwrap();
+    let expected = read_all(&store).unwrap();
+    drop(store);
+    let mut tally: BTreeMap<String, usize> = BTreeMap::new();
+    for file in files(&dir, |n| {
+        has_extension(n, "sst")
+            || has_extension(n, "blob")
+            || n == "IDENTITY"
+            || n.starts_with("OPT")
+    }) {
+        let good = fs::read(&file).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at * 7 % 8);
+            fs::write(&file, bad).unwrap();
+            let ext = file.extension().map(|e| e.to_string_lossy().into_owned());
+            let what = match open_read_only(&dir).and_then(|r| read_all(&r)) {
+                Ok(r) if r == expected => format!("{ext:?} equal"),
+                Ok(r) => format!("{ext:?} SILENT {} rows at {at}", r.len()),
+                Err(e) => format!(
+                    "{ext:?} {:?} {}",
+                    e.kind(),
+                    e.detail().chars().take(60).collect::<String>()
+                ),
+            };
+            *tally.entry(what).or_default() += 1;
+        }
+        fs::write(&file, good).unwrap();
+    }
+    for (k, v) in tally {
+        eprintln!("{v} {k}");
+    }
+}
