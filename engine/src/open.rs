@@ -233,6 +233,9 @@ impl NetBuilder {
             }
             Some(Lock::exclusive(dir)?)
         } else {
+            self.journal_env()
+                .create_dir(dir)
+                .map_err(|error| Error::io("create the directory", dir, error))?;
             None
         };
         let journal = Journal::create(

@@ -66,6 +66,10 @@ impl Writer<'_> {
             let assertion = &commit.assertions[index];
             (assertion.layer, assertion.id.as_str())
         };
+        for (index, assertion) in commit.assertions.iter().enumerate() {
+            self.ledger.layer(assertion.layer)?;
+            self.check_precondition(assertion, index)?;
+        }
         for group in order.chunk_by(|&a, &b| entity_of(a) == entity_of(b)) {
             let (layer, id) = entity_of(group[0]);
             let state = self.ledger.layer(layer)?;
@@ -73,9 +77,6 @@ impl Writer<'_> {
             let before = Path { read: self.read, spec: self.spec, entity: &entity }
                 .head()?
                 .unwrap_or(Head::NEW);
-            for &index in group {
-                check_precondition(&commit.assertions[index], index, &before)?;
-            }
             let mut head = before;
             let mut scratch = MemLayer::new();
             for &index in group {
@@ -325,6 +326,33 @@ impl Writer<'_> {
         Ok(Some(Resolved { valid, flags, extent, place, closings, overrides }))
     }
 
+    fn check_precondition(&self, assertion: &Assertion, index: usize) -> Result<()> {
+        let wanted = match assertion.precondition {
+            None => return Ok(()),
+            Some(Precondition::IsNew) => None,
+            Some(Precondition::IsAt(version)) => Some(version),
+        };
+        let entity = key::entity(assertion.layer, &assertion.id);
+        let head = Path { read: self.read, spec: self.spec, entity: &entity }.head()?;
+        let found = head.map(|head| head.newest);
+        if found == wanted {
+            return Ok(());
+        }
+        let say = |version: Option<Version>| match version {
+            Some(version) => format!("version {version}"),
+            None => "no version".into(),
+        };
+        Err(Error::conflict(
+            format!(
+                "`{}` is at {}, not at {}; read it again and decide",
+                assertion.id,
+                say(found),
+                say(wanted)
+            ),
+            Conflict { assertion: index, found },
+        ))
+    }
+
     /// Whether an assertion changes no view: every moment of its interval is answered with the
     /// same already, and its valid-from is known, so that no open end resolved later depends on
     /// it either. A valid-from that was not asserted is no knowledge about the world.
@@ -475,28 +503,6 @@ impl Piece {
 
 fn own(given: Option<&str>, commit: &str) -> Option<Box<str>> {
     given.filter(|text| *text != commit).map(Into::into)
-}
-
-fn check_precondition(assertion: &Assertion, index: usize, head: &Head) -> Result<()> {
-    let found = (head.versions > 0).then_some(head.newest);
-    let wanted = match assertion.precondition {
-        None => return Ok(()),
-        Some(Precondition::IsNew) => None,
-        Some(Precondition::IsAt(version)) => Some(version),
-    };
-    if found == wanted {
-        return Ok(());
-    }
-    let say = |version: Option<Version>| version.map_or("no version".into(), |v| format!("version {v}"));
-    Err(Error::conflict(
-        format!(
-            "`{}` is at {}, not at {}; read it again and decide",
-            assertion.id,
-            say(found),
-            say(wanted)
-        ),
-        Conflict { assertion: index, found },
-    ))
 }
 
 /// The row of one version of an entity: in `records` when it is the live head, else in `history`.

@@ -1,5 +1,5 @@
-//! Ordered key-value tables under one small synchronous trait: RocksDB, memory, and layers of
-//! memory over either.
+//! Ordered key-value tables under one small synchronous trait: `RocksDB`, memory, and layers
+//! of memory over either.
 //!
 //! A store holds a fixed list of tables, its schema. A table maps byte strings to byte strings in
 //! the order of their keys. Reads go through [`Read`], which a store, a snapshot and an
@@ -42,7 +42,7 @@
 //! # What it is not
 //!
 //! There is no journal, no transaction with reads, no lock against a second process beyond
-//! what a back end brings, and no word that only RocksDB would understand (merge operator,
+//! what a back end brings, and no word that only `RocksDB` would understand (merge operator,
 //! comparator, range delete): a distributed ordered store could carry the same tables.
 //!
 //! # Features
@@ -111,26 +111,39 @@ pub struct TableSpec {
 /// Of a store that is being written, each call sees the newest state, and two calls may see two
 /// states; of a snapshot all calls see the same one.
 ///
-/// # Errors
-///
-/// All methods: [`ErrorKind::Invalid`] for a table outside the schema, [`ErrorKind::Corrupt`] or
-/// [`ErrorKind::Io`] when stored bytes could not be had. A failed read is never reported as an
-/// absent row.
+/// A failed read is an error, never an absent row.
 pub trait Read: Send + Sync {
     /// The value of `key`, or `None` when the table does not hold it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a table outside the schema; [`ErrorKind::Corrupt`] or
+    /// [`ErrorKind::Io`] when stored bytes could not be had.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
     /// The values of `keys`, in the order asked, all from one state of the store.
     ///
     /// Keys may come in any order and more than once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Read::get`].
     fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, Error>;
 
     /// A cursor at the first entry of `range`, over the table as it stands now.
     ///
     /// It keeps its state of the store alive: do not hold it for long.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Read::get`].
     fn cursor<'a>(&'a self, table: Table, range: &KeyRange) -> Result<Box<dyn Cursor + 'a>, Error>;
 
     /// The entry with the greatest key in `range`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Read::get`].
     fn last(&self, table: Table, range: &KeyRange) -> Result<Option<(Bytes, Bytes)>, Error>;
 }
 
@@ -146,7 +159,7 @@ pub trait Cursor {
     ///
     /// # Errors
     ///
-    /// As for [`Read`].
+    /// As for [`Read::get`].
     fn advance(&mut self) -> Result<(), Error>;
 
     /// Moves to the first entry whose key is at or after `key`, but never back: with a `key` at
@@ -154,7 +167,7 @@ pub trait Cursor {
     ///
     /// # Errors
     ///
-    /// As for [`Read`].
+    /// As for [`Read::get`].
     fn seek(&mut self, key: &[u8]) -> Result<(), Error>;
 }
 
@@ -219,7 +232,7 @@ pub(crate) fn spec_of(
 
 /// Refuses a batch that not every back end could take.
 pub(crate) fn check_batch(schema: &'static [TableSpec], batch: &Batch) -> Result<(), Error> {
-    for (table, key, value) in batch.iter() {
+    for (table, key, value) in batch {
         let spec = spec_of(schema, table, "apply")?;
         let value_len_bytes = value.map_or(0, Bytes::len);
         if key.len() > KEY_LEN_BYTES_MAX || value_len_bytes > VALUE_LEN_BYTES_MAX {

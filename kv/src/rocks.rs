@@ -531,6 +531,10 @@ impl Cursor for RocksCursor<'_> {
 
     fn advance(&mut self) -> Result<(), Error> {
         // Behind the last entry the binding does nothing.
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is tied to one lifetime, `run` passes any"
+        )]
         self.run(|iterator| iterator.next())
     }
 

@@ -59,7 +59,8 @@ pub fn cover(
             cells.push(spec.cell_at(0.0, pole, level.min(DEPTH_MAX))?);
         }
         let mut level_runs: Vec<Run> = cells.iter().map(|cell| run(level, cell)).collect();
-        level_runs.sort_unstable_by_key(|run| (run.low, run.high));
+        // Of two runs that start together the wider comes first, so that it holds the other.
+        level_runs.sort_unstable_by_key(|run| (run.low, std::cmp::Reverse(run.high)));
         for next in level_runs {
             match runs.last_mut() {
                 Some(last) if joins(last, &next) => join(last, &next),

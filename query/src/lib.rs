@@ -36,7 +36,7 @@ pub use change::{
     Aspect, Axis, ByteCompare, Change, Compare, Kind, Replacement, Span, diff, replay, transients,
 };
 pub use cover::{MAX_RANGES, cover};
-pub use select::{Area, Search, Selection, search};
+pub use select::{Area, Search, Selection, Test, search};
 pub use window::{Match, UnknownHeight, Window};
 
 pub use blocknet_engine::{Error, Result};

@@ -304,18 +304,22 @@ impl MemEnv {
     /// damages or plants one. The directory must exist, else nothing happens.
     pub fn set_contents(&self, path: &Path, bytes: &[u8]) {
         let mut disk = self.disk.lock();
-        let inode = disk.inodes.len();
+        let (live, durable) = (bytes.to_vec(), bytes.to_vec());
+        let image = Inode {
+            live,
+            durable,
+            pending: vec![],
+        };
+        let inode = disk.find(path).unwrap_or(disk.inodes.len());
+        match disk.inodes.get_mut(inode) {
+            Some(existing) => *existing = image,
+            None => disk.inodes.push(image),
+        }
         let (parent, name) = split(path);
         if let Some(dir) = disk.dirs.get_mut(parent) {
             for entries in [&mut dir.live, &mut dir.durable] {
                 entries.insert(name.to_owned(), Entry::File(inode));
             }
-            let (live, durable) = (bytes.to_vec(), bytes.to_vec());
-            disk.inodes.push(Inode {
-                live,
-                durable,
-                pending: vec![],
-            });
         }
     }
 

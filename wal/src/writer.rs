@@ -329,7 +329,7 @@ impl Journal {
 
     /// Allocates ahead; where the disk has no room for that, just what is needed.
     fn allocate(&self, live: &mut Live, new_end: u64) -> Result<(), Error> {
-        let ahead = live.end.saturating_add(self.options.preallocate_len_bytes);
+        let ahead = new_end.saturating_add(self.options.preallocate_len_bytes);
         let ahead = ahead.min(self.options.segment_len_bytes_max).max(new_end);
         let mut len = ahead;
         let mut result = live.file.allocate(ahead);
@@ -524,8 +524,12 @@ impl Journal {
         let mut live: MutexGuard<'_, Live> = self.live.lock();
         live.check()?;
         live.sync_to_end(Sync::Data)?;
-        if live.clean || live.current.sealed {
+        if live.clean {
             return Ok(());
+        }
+        if live.current.sealed {
+            // A crash or a fault came between seal and next segment; a footer must stay last.
+            self.start_segment(&mut live, 0)?;
         }
         // Only after that sync: the mark promises that what stands before it is on disk.
         self.put_closing(&mut live, Kind::Clean, &[])?;

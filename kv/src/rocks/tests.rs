@@ -168,7 +168,7 @@ fn small_write_buffers_lose_nothing() {
     assert_eq!(read_all(&open(&dir).unwrap()).unwrap(), expected);
 }
 
-/// Run by the next test in a process of its own: flushes 1,000 batches, applies more, each
+/// Run by the next test in a process of its own: flushes 1,000 batches, applies as many more, each
 /// across all tables, and dies without a chance to close anything.
 #[test]
 fn crash_child() {
@@ -180,7 +180,7 @@ fn crash_child() {
         ..OPTIONS
     };
     let store = RocksStore::create(Path::new(&dir), SCHEMA, options).unwrap();
-    for number in 0..5_000 {
+    for number in 0..2_000 {
         store.apply(&rows(number..number + 1)).unwrap();
         if number == 999 {
             store.flush().unwrap();
@@ -205,7 +205,7 @@ fn crash_leaves_whole_batches_up_to_some_point_after_the_flush() {
     let survivors = read_all(&reader).unwrap();
     drop(reader);
     let count = survivors.len() / TABLES.len();
-    assert!((1_000..=5_000).contains(&count), "{count} batches survived");
+    assert!((1_000..=2_000).contains(&count), "{count} batches survived");
     // The first batches, in all tables alike.
     for table in TABLES {
         let keys = survivors
@@ -638,44 +638,4 @@ fn failure_in_the_background_stops_later_writes() {
     drop(store);
     fs::rename(&away, &dir).unwrap();
     assert!(read_all(&open(&dir).unwrap()).unwrap().is_empty());
-}
-
-#[test]
-fn zz_explore() {
-    let dir = TempDir::new().unwrap();
-    let dir = dir.path().join("kv");
-    let store = create(&dir);
-    store.apply(&rows(0..200)).unwrap();
-    store.flush().unwrap();
-    let expected = read_all(&store).unwrap();
-    drop(store);
-    let mut tally: BTreeMap<String, usize> = BTreeMap::new();
-    for file in files(&dir, |n| {
-        has_extension(n, "sst")
-            || has_extension(n, "blob")
-            || n == "IDENTITY"
-            || n.starts_with("OPT")
-    }) {
-        let good = fs::read(&file).unwrap();
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 1 << (at * 7 % 8);
-            fs::write(&file, bad).unwrap();
-            let ext = file.extension().map(|e| e.to_string_lossy().into_owned());
-            let what = match open_read_only(&dir).and_then(|r| read_all(&r)) {
-                Ok(r) if r == expected => format!("{ext:?} equal"),
-                Ok(r) => format!("{ext:?} SILENT {} rows at {at}", r.len()),
-                Err(e) => format!(
-                    "{ext:?} {:?} {}",
-                    e.kind(),
-                    e.detail().chars().take(60).collect::<String>()
-                ),
-            };
-            *tally.entry(what).or_default() += 1;
-        }
-        fs::write(&file, good).unwrap();
-    }
-    for (k, v) in tally {
-        eprintln!("{v} {k}");
-    }
 }

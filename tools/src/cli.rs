@@ -1,0 +1,112 @@
+//! The `blocknet` command: arguments, dispatch and exit codes. One module per subcommand.
+//!
+//! Data go to standard output and everything else to standard error. Commands that read open the
+//! store for reading only and change no byte of it. Exit codes: [`DONE`], [`FOUND`], [`FAILED`].
+
+mod args;
+mod create;
+mod error;
+mod get;
+mod import;
+mod io;
+mod layer;
+mod query;
+mod render;
+mod stats;
+mod store;
+mod text;
+mod write;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use io::Io;
+
+use error::CliError;
+
+/// Exit code: done, also with an empty answer.
+pub const DONE: u8 = 0;
+/// Exit code: `get` or `history` of an unknown id; with `--exit-code`, something was found.
+pub const FOUND: u8 = 1;
+/// Exit code: could not do it, wrong arguments included.
+pub const FAILED: u8 = 2;
+
+const AFTER_HELP: &str = "\
+Times: RFC 3339 (2017-03-21T10:00:00Z), a local date and time (2017-03-21T10:00:00) or a date \
+(2017-03-21), read in --time-zone. A date means the start of its day, except for --as-of and along \
+the recorded axis, where it means the day's end.
+
+Exit codes: 0 done, also with an empty answer; 1 `get` or `history` of an unknown id, or something \
+found with --exit-code; 2 could not.";
+
+/// Stores buildings by place with their full history on two time axes: when something was true,
+/// and when the store learned it.
+#[derive(Debug, Parser)]
+#[command(name = "blocknet", version, after_help = AFTER_HELP, infer_subcommands = false)]
+struct Cli {
+    /// Print JSON: one object, or one per line
+    #[arg(long, global = true, display_order = 900)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(create::Args),
+    Layer(layer::Args),
+    Import(Box<import::Args>),
+    Get(Box<get::Args>),
+    Query(Box<query::Args>),
+    Stats(stats::Args),
+}
+
+/// Runs one command line, the program's name first, and returns its exit code.
+///
+/// A reader that closes its end of the pipe early ends the command quietly.
+pub fn run<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>, io: &mut Io<'_>) -> u8 {
+    let result = match Cli::try_parse_from(args) {
+        Ok(cli) => {
+            io.set_json(cli.json);
+            dispatch(cli.command, io).and_then(|code| {
+                io.flush()?;
+                Ok(code)
+            })
+        }
+        Err(error) => io.clap(&error),
+    };
+    match result {
+        Ok(code) => code,
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => DONE,
+        Err(error) => {
+            // Should even this not be writable, the exit code still tells.
+            drop(io.flush());
+            io.error(&error);
+            FAILED
+        }
+    }
+}
+
+fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
+    match command {
+        Command::Create(args) => create::run(&args, io),
+        Command::Layer(args) => layer::run(&args, io),
+        Command::Import(args) => import::run(&args, io),
+        Command::Get(args) => get::run(&args, io),
+        Command::Query(args) => query::run(&args, io),
+        Command::Stats(args) => stats::run(&args, io),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

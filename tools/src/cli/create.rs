@@ -1,0 +1,134 @@
+//! `blocknet create`.
+
+use std::path::PathBuf;
+
+use blocknet_geocode::{CurveKind, NetSpec};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::args::Signature;
+use super::error::Result;
+use super::io::Io;
+use super::{DONE, store};
+
+/// Create a store in an absent or empty directory, with the layer `main`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The store's directory
+    dir: PathBuf,
+    /// Order in which cells are numbered
+    #[arg(long, value_enum, default_value_t, help_heading = "Geocodes (fixed for ever)")]
+    curve: CurveArg,
+    /// Planar digits; each halves the cells' sides twice
+    #[arg(long, value_name = "N", default_value_t = NetSpec::city().planar_digits(),
+          help_heading = "Geocodes (fixed for ever)")]
+    planar_digits: u8,
+    /// Altitude digits
+    #[arg(long, value_name = "N", default_value_t = NetSpec::city().altitude_digits(),
+          help_heading = "Geocodes (fixed for ever)")]
+    altitude_digits: u8,
+    /// Planar digits of a block, the unit that is hashed [default: 9, or fewer where the codes
+    /// are shorter]
+    #[arg(long, value_name = "N", help_heading = "Geocodes (fixed for ever)")]
+    block_digits: Option<u8>,
+    /// Lowest altitude, millimetres
+    #[arg(long, value_name = "MM", allow_negative_numbers = true,
+          default_value_t = NetSpec::city().altitude_floor_millimetres(),
+          help_heading = "Geocodes (fixed for ever)")]
+    altitude_floor: i64,
+    /// Step of altitude, millimetres
+    #[arg(long, value_name = "MM", default_value_t = NetSpec::city().altitude_step_millimetres(),
+          help_heading = "Geocodes (fixed for ever)")]
+    altitude_step: u64,
+    /// Who creates it [default: $USER, else "unknown"]
+    #[command(flatten)]
+    signature: Signature,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum CurveArg {
+    /// Bits of both axes in turn
+    #[default]
+    Morton,
+    /// Neighbouring cells have neighbouring numbers
+    Hilbert,
+}
+
+/// The geocoding of a store.
+#[derive(Debug, Serialize)]
+pub(crate) struct SpecJson {
+    curve: String,
+    planar_digits: u8,
+    altitude_digits: u8,
+    block_digits: u8,
+    altitude_floor_mm: i64,
+    altitude_step_mm: u64,
+}
+
+impl From<&NetSpec> for SpecJson {
+    fn from(spec: &NetSpec) -> Self {
+        Self {
+            curve: spec.curve().to_string(),
+            planar_digits: spec.planar_digits(),
+            altitude_digits: spec.altitude_digits(),
+            block_digits: spec.block_digits(),
+            altitude_floor_mm: spec.altitude_floor_millimetres(),
+            altitude_step_mm: spec.altitude_step_millimetres(),
+        }
+    }
+}
+
+impl SpecJson {
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "{} order, {} planar digits of which {} name the block, {} altitude digits of {} mm \
+             from {} mm",
+            self.curve,
+            self.planar_digits,
+            self.block_digits,
+            self.altitude_digits,
+            self.altitude_step_mm,
+            self.altitude_floor_mm
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Created {
+    dir: String,
+    id: String,
+    spec: SpecJson,
+}
+
+pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
+    let curve = match args.curve {
+        CurveArg::Morton => CurveKind::Morton,
+        CurveArg::Hilbert => CurveKind::Hilbert,
+    };
+    let builder = NetSpec::builder()
+        .curve(curve)
+        .planar_digits(args.planar_digits)
+        .altitude_digits(args.altitude_digits)
+        .altitude_floor_millimetres(args.altitude_floor)
+        .altitude_step_millimetres(args.altitude_step);
+    let spec = match args.block_digits {
+        Some(digits) => builder.block_digits(digits),
+        None => builder,
+    }
+    .build()?;
+    let net = store::builder()
+        .signed(args.signature.author(), args.signature.reason.clone())
+        .create(&args.dir, spec)?;
+    let created = Created {
+        dir: args.dir.display().to_string(),
+        id: net.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+        spec: net.spec().into(),
+    };
+    net.close()?;
+    if io.is_json() {
+        io.object(&created)?;
+    } else {
+        io.line(format_args!("created {}: {}", created.dir, created.spec.text()))?;
+    }
+    Ok(DONE)
+}

@@ -1,0 +1,203 @@
+//! Records as text: stored Features, times as they were given, and what the store adds.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use blocknet_engine::{CommitInfo, End, LayerId, Moment, Record, View};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::error::{CliError, Result};
+use crate::input::{DayEdge, Instant, zone};
+
+/// Names and zones of the layers, and the commits looked up so far.
+pub(crate) struct Renderer<'v, 'a> {
+    view: &'v View<'a>,
+    layers: BTreeMap<LayerId, (String, TimeZone)>,
+    zone: TimeZone,
+    commits: HashMap<u64, CommitInfo>,
+}
+
+impl<'v, 'a> Renderer<'v, 'a> {
+    /// * `zone`: the user's, for dates that are none in their layer's zone.
+    pub(crate) fn new(view: &'v View<'a>, user_zone: &TimeZone) -> Self {
+        let layers = view.layers().map(|(id, state)| {
+            let zone = zone(&state.def.time_zone).unwrap_or(TimeZone::UTC);
+            (id, (state.def.name.clone(), zone))
+        });
+        let layers = layers.collect();
+        Self { view, layers, zone: user_zone.clone(), commits: HashMap::new() }
+    }
+
+    pub(crate) fn layer(&self, layer: LayerId) -> &str {
+        self.layers.get(&layer).map_or("?", |(name, _)| name)
+    }
+
+    pub(crate) fn commit(&mut self, number: u64) -> Result<CommitInfo> {
+        if let Some(info) = self.commits.get(&number) {
+            return Ok(info.clone());
+        }
+        let info = self.view.commit(number)?;
+        self.commits.insert(number, info.clone());
+        Ok(info)
+    }
+
+    /// A moment as it was given: a date where it is the start of a day in the layer's zone or in
+    /// the user's, else RFC 3339 in UTC. `None` for an end that there is none of.
+    pub(crate) fn moment(&self, layer: LayerId, moment: Moment, day: bool) -> Option<String> {
+        if !moment.is_date() {
+            return None;
+        }
+        let layer_zone = self.layers.get(&layer).map(|(_, zone)| zone);
+        let zones = layer_zone.into_iter().chain([&self.zone]).filter(|_| day);
+        let date = zones.into_iter().find_map(|zone| date_of(moment, zone));
+        Some(date.unwrap_or_else(|| moment.to_string()))
+    }
+
+    pub(crate) fn valid_from(&self, record: &Record) -> Option<String> {
+        self.moment(record.layer, record.valid.from, record.from_day)
+    }
+
+    pub(crate) fn valid_to(&self, record: &Record) -> Option<String> {
+        self.moment(record.layer, record.valid.to, record.to_day)
+    }
+
+    /// What the store knows of a version beside its payload.
+    pub(crate) fn meta(&mut self, record: &Record) -> Result<Meta> {
+        let info = self.commit(record.version.commit)?;
+        let own = |own: &Option<String>, commit: &str| own.clone().unwrap_or(commit.to_owned());
+        Ok(Meta {
+            layer: self.layer(record.layer).to_owned(),
+            id: record.id.clone(),
+            version: record.version.to_string(),
+            valid_from: self.valid_from(record),
+            valid_to: self.valid_to(record),
+            until: until(record.end),
+            kind: record.kind.name(),
+            commit: info.number,
+            recorded: info.recorded.to_string(),
+            basis: info.basis.name(),
+            written: info.written.to_string(),
+            author: own(&record.author, &info.author),
+            reason: own(&record.reason, &info.reason),
+            source: own(&record.source, &info.source),
+            geocode: record.geocode.map(|geocode| self.view.spec().format(&geocode)),
+            extent: record.extent.map(|extent| [extent.west, extent.south, extent.east, extent.north]),
+            floor: record.extent.and_then(|extent| extent.floor),
+            top: record.extent.and_then(|extent| extent.top),
+        })
+    }
+
+    /// The stored Feature with [`Meta`] as its last member.
+    pub(crate) fn with_meta(&mut self, record: &Record) -> Result<String> {
+        let meta = self.meta(record)?;
+        let meta = serde_json::to_string(&meta).map_err(|error| CliError::Output(error.into()))?;
+        let feature = feature(record);
+        let open = feature.trim_end().strip_suffix('}').unwrap_or("{").trim_end();
+        let comma = if open.ends_with('{') { "" } else { "," };
+        Ok(format!("{open}{comma}\"blocknet\":{meta}}}"))
+    }
+}
+
+/// The date of which a moment is the start in a zone.
+fn date_of(moment: Moment, zone: &TimeZone) -> Option<String> {
+    let date = Instant::from_micros(moment.as_micros(), true)?.display(zone).to_string();
+    let start = Instant::parse(&date, zone, DayEdge::Start).ok()?;
+    (start.micros() == moment.as_micros()).then_some(date)
+}
+
+/// How an end was meant.
+pub(crate) fn until(end: End) -> &'static str {
+    match end {
+        End::UntilNext => "next",
+        End::Forever => "forever",
+        End::At(_) => "given",
+    }
+}
+
+/// The member `blocknet` of `--meta`, and the front of a line of `history`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Meta {
+    pub(crate) layer: String,
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) valid_from: Option<String>,
+    pub(crate) valid_to: Option<String>,
+    pub(crate) until: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) commit: u64,
+    pub(crate) recorded: String,
+    pub(crate) basis: &'static str,
+    pub(crate) written: String,
+    pub(crate) author: String,
+    pub(crate) reason: String,
+    pub(crate) source: String,
+    pub(crate) geocode: Option<String>,
+    pub(crate) extent: Option<[f64; 4]>,
+    pub(crate) floor: Option<f64>,
+    pub(crate) top: Option<f64>,
+}
+
+/// The payload as one line of JSON: byte for byte as it was stored when it is an object on one
+/// line, as other programs than the importer may have stored anything.
+pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
+    #[derive(Serialize)]
+    struct Wrapped<'a> {
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload_hex: Option<String>,
+    }
+
+    let text = str::from_utf8(&record.payload).ok();
+    if let Some(text) = text
+        && let Ok(value) = serde_json::from_str::<&RawValue>(text)
+        && value.get().starts_with('{')
+    {
+        return if text.contains(['\n', '\r']) {
+            Cow::Owned(on_one_line(value.get()))
+        } else {
+            Cow::Borrowed(text)
+        };
+    }
+    let hex = || record.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+    let wrapped = Wrapped {
+        id: &record.id,
+        payload: text,
+        payload_hex: text.is_none().then(hex),
+    };
+    Cow::Owned(serde_json::to_string(&wrapped).expect("text and text alone can be written"))
+}
+
+/// The same JSON without line breaks: well-formed JSON has them only between its tokens.
+fn on_one_line(json: &str) -> String {
+    json.chars().filter(|char| !matches!(char, '\n' | '\r')).collect()
+}
+
+/// The payload of a state as JSON inside JSON; null for an absence.
+pub(crate) fn state(record: Option<&Record>) -> Option<Box<RawValue>> {
+    let record = record.filter(|record| !record.is_absence())?;
+    let json = feature(record).into_owned();
+    Some(RawValue::from_string(json).expect("`feature` gives one JSON object"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_date_only_where_it_starts_a_day() {
+        let amsterdam = zone("Europe/Amsterdam").unwrap();
+        let start = Instant::parse("2017-03-21", &amsterdam, DayEdge::Start).unwrap();
+        let moment = Moment::from_micros(start.micros());
+        assert_eq!(date_of(moment, &amsterdam).as_deref(), Some("2017-03-21"));
+        assert_eq!(date_of(moment, &TimeZone::UTC), None);
+    }
+
+    #[test]
+    fn line_breaks_between_tokens_go() {
+        assert_eq!(on_one_line("{\n  \"a\": \"b\\n\"\r\n}"), "{  \"a\": \"b\\n\"}");
+    }
+}

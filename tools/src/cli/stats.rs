@@ -1,0 +1,80 @@
+//! `blocknet stats`.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::create::SpecJson;
+use super::error::Result;
+use super::io::Io;
+use super::layer::{LayerJson, print_layers};
+use super::text::{Table, grouped, length};
+use super::{DONE, store};
+
+/// Print what a store holds and how large it is
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The store's directory
+    dir: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    id: String,
+    spec: SpecJson,
+    commits: u64,
+    blocks: u64,
+    entities: u64,
+    versions: u64,
+    live: u64,
+    /// Levels under which anything was ever filed: digits of the cells.
+    levels: Vec<u8>,
+    journal_bytes: u64,
+    tables_bytes: u64,
+    layers: Vec<LayerJson>,
+}
+
+pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
+    let net = store::read(&args.dir, io)?;
+    let view = net.now_view()?;
+    let (journal_bytes, tables_bytes) = net.disk_bytes()?;
+    let layers: Vec<LayerJson> = view.layers().map(|(_, state)| state.into()).collect();
+    let stats = Stats {
+        id: net.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+        spec: net.spec().into(),
+        commits: view.newest_commit(),
+        blocks: view.block_count(),
+        entities: layers.iter().map(|layer| layer.entities).sum(),
+        versions: layers.iter().map(|layer| layer.versions).sum(),
+        live: layers.iter().map(|layer| layer.live).sum(),
+        levels: view.levels().collect(),
+        journal_bytes,
+        tables_bytes,
+        layers,
+    };
+    if io.is_json() {
+        io.object(&stats)?;
+        return Ok(DONE);
+    }
+    let mut table = Table::default().right(&[1]);
+    for (what, number) in [
+        ("commits", stats.commits),
+        ("blocks", stats.blocks),
+        ("entities", stats.entities),
+        ("versions", stats.versions),
+        ("live", stats.live),
+    ] {
+        table.plain([what.to_owned(), grouped(number)]);
+    }
+    table.plain(["journal".to_owned(), length(journal_bytes)]);
+    table.plain(["tables".to_owned(), length(tables_bytes)]);
+    table.print(io, "")?;
+    io.line("")?;
+    print_layers(&stats.layers, io)?;
+    io.line("")?;
+    let levels: Vec<String> = stats.levels.iter().map(ToString::to_string).collect();
+    let levels = if levels.is_empty() { "none yet".to_owned() } else { levels.join(", ") };
+    io.line(format_args!("geocodes: {}", stats.spec.text()))?;
+    io.line(format_args!("levels in use: {levels}"))?;
+    Ok(DONE)
+}
