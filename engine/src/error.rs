@@ -168,7 +168,11 @@ impl From<blocknet_kv::Error> for Error {
                  the store for writing, which rebuilds it from the journal",
             ),
             Kv::Invalid => (ErrorKind::Invalid, "tables"),
-            _ => (ErrorKind::Poisoned, "tables; open the store again"),
+            _ => (
+                ErrorKind::Poisoned,
+                "tables; nothing is lost: open the store again, and if that fails too move the \
+                 directory `tables` away, which rebuilds it from the journal",
+            ),
         };
         Self::caused(kind, message, error)
     }

@@ -36,9 +36,9 @@ pub struct Settings {
     /// bytes; more than that and the open fails. Default 256 MiB.
     pub overlay_len_bytes_max: u64,
     /// Cache for uncompressed blocks of the tables, in bytes. Default 256 MiB.
-    pub block_cache_len_bytes: u64,
+    pub block_cache_len_bytes: usize,
     /// Memory in which the tables gather writes before they go to files, in bytes. Default 64 MiB.
-    pub write_buffer_len_bytes: u64,
+    pub write_buffer_len_bytes: usize,
 }
 
 impl Default for Settings {
@@ -375,7 +375,7 @@ impl NetBuilder {
         match self.tables {
             #[cfg(feature = "rocks")]
             TablesKind::Rocks => {
-                Ok(Box::new(blocknet_kv::RocksStore::create(dir, key::SCHEMA, &self.rocks())?))
+                Ok(Box::new(blocknet_kv::RocksStore::create(dir, key::SCHEMA, self.rocks())?))
             }
             TablesKind::Memory => {
                 let _ = dir;
@@ -388,7 +388,7 @@ impl NetBuilder {
         match self.tables {
             #[cfg(feature = "rocks")]
             TablesKind::Rocks => {
-                Ok(Box::new(blocknet_kv::RocksStore::open(dir, key::SCHEMA, &self.rocks())?))
+                Ok(Box::new(blocknet_kv::RocksStore::open(dir, key::SCHEMA, self.rocks())?))
             }
             TablesKind::Memory => self.create_tables(dir),
         }
@@ -426,7 +426,7 @@ impl NetBuilder {
                 return Ok(Err(Some("they are missing".into())));
             }
             let reader =
-                match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, &self.rocks()) {
+                match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, self.rocks()) {
                     Ok(reader) => reader,
                     Err(error) => return Ok(Err(Some(format!("they cannot be opened ({error})")))),
                 };

@@ -1,4 +1,4 @@
-//! The suite that every back end runs: [`all`] for the cases worth naming, [`model`] for random
+//! The suite that every back end runs: [`all`] for the cases worth naming, [`model()`] for random
 //! operations against an ordered map.
 //!
 //! It does not test durability, concurrency or damaged files: these differ by back end and are
@@ -356,13 +356,11 @@ fn refused_batch_leaves_nothing(store: &dyn Store) {
     assert!(scan(store, A, &KeyRange::all()).is_empty());
     assert!(scan(store, B, &KeyRange::all()).is_empty());
 
+    let longest = vec![b'k'; KEY_LEN_BYTES_MAX];
     batch.clear();
-    batch.put(A, vec![b'k'; KEY_LEN_BYTES_MAX], "longest");
+    batch.put(A, longest.clone(), "longest");
     ok(store.apply(&batch));
-    assert_eq!(
-        get(store, A, &[b'k'; KEY_LEN_BYTES_MAX]).as_deref(),
-        Some(&b"longest"[..])
-    );
+    assert_eq!(get(store, A, &longest).as_deref(), Some(&b"longest"[..]));
 }
 
 /// Every call that names a table outside the schema says so.

@@ -73,7 +73,7 @@ pub use mem::MemStore;
 pub use overlay::{MemLayer, Overlay};
 pub use range::KeyRange;
 #[cfg(feature = "rocks")]
-pub use rocks::{RocksOptions, RocksReader, RocksSnapshot, RocksStore};
+pub use rocks::{RocksOptions, RocksReader, RocksStore};
 
 /// The longest key that a store takes, in bytes.
 ///

@@ -275,8 +275,9 @@ mod tests {
         fn leaves_keep_their_invariants(puts: Vec<u16>, removals: Vec<u16>) -> bool {
             let mut rows = Rows::default();
             let mut model = std::collections::BTreeMap::new();
-            for put in puts.iter().flat_map(|put| (0..20).map(move |i| put.wrapping_mul(7) + i % 5)) {
-                let key = Bytes::copy_from_slice(&put.to_be_bytes());
+            for (put, near) in puts.iter().flat_map(|put| (0..5).map(move |near| (put, near))) {
+                let key = put.wrapping_mul(7).wrapping_add(near).to_be_bytes();
+                let key = Bytes::copy_from_slice(&key);
                 rows.insert(&key, &key);
                 model.insert(key.clone(), key);
             }

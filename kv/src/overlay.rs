@@ -411,5 +411,4 @@ impl Cursor for OverlayCursor<'_> {
 }
 
 #[cfg(test)]
-#[path = "overlay_tests.rs"]
 mod tests;

@@ -309,7 +309,7 @@ impl Read for RocksReader {
 }
 
 /// A [`RocksStore`] as it stood at one moment.
-pub struct RocksSnapshot<'a> {
+struct RocksSnapshot<'a> {
     tables: &'a Tables,
     snapshot: Snapshot<'a>,
 }
@@ -326,14 +326,6 @@ impl<'a> RocksSnapshot<'a> {
         let mut options = ReadOptions::default();
         options.set_snapshot(&self.snapshot);
         options
-    }
-}
-
-impl fmt::Debug for RocksSnapshot<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RocksSnapshot")
-            .field("dir", &self.tables.dir)
-            .finish_non_exhaustive()
     }
 }
 
@@ -628,12 +620,43 @@ fn io_error(path: &Path, operation: &'static str, error: &io::Error) -> Error {
 
 /// Translates an error of a store that is open.
 fn rocks_error(operation: &'static str, error: &rocksdb::Error) -> Error {
-    use rocksdb::ErrorKind as Rocks;
+    Error::new(
+        kind_of(&error.kind(), error.as_ref()),
+        operation,
+        error.as_ref(),
+    )
+}
+
+/// Translates an error at the opening of an existing store, where "invalid argument" is what
+/// `RocksDB` says of a manifest that lost a table.
+fn open_error(operation: &'static str, error: &rocksdb::Error) -> Error {
     let text: &str = error.as_ref();
-    let kind = match error.kind() {
+    let kind = match kind_of(&error.kind(), text) {
+        ErrorKind::Invalid if !text.starts_with("Invalid argument: Column families not opened") => {
+            ErrorKind::Corrupt
+        }
+        kind => kind,
+    };
+    Error::new(kind, operation, text)
+}
+
+/// What `RocksDB`'s status `kind` with this text asks of the caller.
+///
+/// Only the beginning of the text is looked at: paths follow, and may contain anything.
+fn kind_of(kind: &rocksdb::ErrorKind, text: &str) -> ErrorKind {
+    use rocksdb::ErrorKind as Rocks;
+    match kind {
         // The manifest names it, so it has to be there.
-        Rocks::IOError if text.contains("No such file or directory") => ErrorKind::Corrupt,
-        Rocks::IOError if text.contains("lock") => ErrorKind::Unavailable,
+        Rocks::IOError if text.starts_with("IO error: No such file or directory") => {
+            ErrorKind::Corrupt
+        }
+        // Another process; this process.
+        Rocks::IOError
+            if text.starts_with("IO error: While lock file")
+                || text.starts_with("IO error: lock hold by current process") =>
+        {
+            ErrorKind::Unavailable
+        }
         // NotSupported: we write no format that this build could not read.
         Rocks::Corruption | Rocks::NotFound | Rocks::NotSupported | Rocks::ColumnFamilyDropped => {
             ErrorKind::Corrupt
@@ -649,19 +672,6 @@ fn rocks_error(operation: &'static str, error: &rocksdb::Error) -> Error {
         | Rocks::TryAgain
         | Rocks::CompactionTooLarge => ErrorKind::Unavailable,
         Rocks::IOError | Rocks::Unknown => ErrorKind::Io,
-    };
-    Error::new(kind, operation, text)
-}
-
-/// Translates an error at the opening of an existing store, where "invalid argument" is what
-/// `RocksDB` says of a manifest that lost a table.
-fn open_error(operation: &'static str, error: &rocksdb::Error) -> Error {
-    let text: &str = error.as_ref();
-    match error.kind() {
-        rocksdb::ErrorKind::InvalidArgument if !text.contains("not opened") => {
-            Error::new(ErrorKind::Corrupt, operation, text)
-        }
-        _ => rocks_error(operation, error),
     }
 }
 

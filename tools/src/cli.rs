@@ -4,14 +4,20 @@
 //! store for reading only and change no byte of it. Exit codes: [`DONE`], [`FOUND`], [`FAILED`].
 
 mod args;
+mod compare;
 mod create;
+mod demo;
 mod error;
+mod geocode;
 mod get;
+mod history;
 mod import;
 mod io;
 mod layer;
+mod put;
 mod query;
 mod render;
+mod replay;
 mod stats;
 mod store;
 mod text;
@@ -57,9 +63,17 @@ enum Command {
     Create(create::Args),
     Layer(layer::Args),
     Import(Box<import::Args>),
+    Put(Box<put::PutArgs>),
+    Remove(Box<put::RemoveArgs>),
     Get(Box<get::Args>),
     Query(Box<query::Args>),
+    History(Box<history::Args>),
+    Replay(Box<replay::ReplayArgs>),
+    Diff(Box<replay::DiffArgs>),
+    Transients(Box<replay::TransientsArgs>),
     Stats(stats::Args),
+    Geocode(geocode::Args),
+    Demo(demo::Args),
 }
 
 /// Runs one command line, the program's name first, and returns its exit code.
@@ -93,9 +107,17 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Create(args) => create::run(&args, io),
         Command::Layer(args) => layer::run(&args, io),
         Command::Import(args) => import::run(&args, io),
+        Command::Put(args) => put::put(&args, io),
+        Command::Remove(args) => put::remove(&args, io),
         Command::Get(args) => get::run(&args, io),
         Command::Query(args) => query::run(&args, io),
+        Command::History(args) => history::run(&args, io),
+        Command::Replay(args) => replay::replay(&args, io),
+        Command::Diff(args) => replay::diff(&args, io),
+        Command::Transients(args) => replay::transients(&args, io),
         Command::Stats(args) => stats::run(&args, io),
+        Command::Geocode(args) => geocode::run(&args, io),
+        Command::Demo(args) => demo::run(&args, io),
     }
 }
 

@@ -9,7 +9,7 @@ use quickcheck::{Arbitrary, Gen};
 use super::SCHEMA;
 use crate::{Batch, Error, KeyRange, Read, Store, Table};
 
-/// One operation of [`model`]; quickcheck makes and shrinks lists of them.
+/// One operation of [`model()`]; quickcheck makes and shrinks lists of them.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Apply a batch: table, key, value or deletion.
@@ -116,7 +116,7 @@ type Map = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 type Entry = Option<(Vec<u8>, Vec<u8>)>;
 
 /// Carries out `ops` on `store`, which must be empty and have the tables of
-/// [`SCHEMA`](super::SCHEMA), and on an ordered map; compares all answers, also of snapshots.
+/// [`SCHEMA`], and on an ordered map; compares all answers, also of snapshots.
 ///
 /// # Errors
 ///

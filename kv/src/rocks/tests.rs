@@ -100,6 +100,16 @@ fn has_extension(name: &str, extension: &str) -> bool {
         .is_some_and(|found| found == extension)
 }
 
+/// Runs one test of this file again, in a process of its own, with `dir` in a variable.
+fn run_child(test: &str, variable: &str, dir: &Path) -> std::process::ExitStatus {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("rocks::tests::{test}")])
+        .env(variable, dir)
+        .output()
+        .unwrap()
+        .status
+}
+
 #[test]
 fn conforms() {
     let dir = TempDir::new().unwrap();
@@ -112,6 +122,10 @@ fn conforms() {
 
 #[test]
 fn equals_the_model() {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "quickcheck hands over what it made"
+    )]
     fn property(ops: Vec<Op>) -> Result<(), String> {
         let dir = TempDir::new().map_err(|error| error.to_string())?;
         conformance::model(&create(&dir.path().join("kv")), &ops)
@@ -193,12 +207,7 @@ fn crash_child() {
 fn crash_leaves_whole_batches_up_to_some_point_after_the_flush() {
     let dir = TempDir::new().unwrap();
     let dir = dir.path().join("kv");
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "rocks::tests::crash_child"])
-        .env("BLOCKNET_KV_CRASH_DIR", &dir)
-        .output()
-        .unwrap()
-        .status;
+    let status = run_child("crash_child", "BLOCKNET_KV_CRASH_DIR", &dir);
     assert!(!status.success());
 
     let reader = open_read_only(&dir).unwrap();
@@ -333,12 +342,29 @@ fn tables_of_another_schema_are_refused() {
     open(&dir).unwrap();
 }
 
+/// Run by the next test in a process of its own.
+#[test]
+fn second_writer_child() {
+    let Some(dir) = std::env::var_os("BLOCKNET_KV_LOCKED_DIR") else {
+        return;
+    };
+    assert_eq!(kind(open(Path::new(&dir))), Some(ErrorKind::Unavailable));
+}
+
 #[test]
 fn second_writer_is_told_to_wait() {
     let dir = TempDir::new().unwrap();
     let dir = dir.path().join("kv");
     let _first = create(&dir);
     assert_eq!(kind(open(&dir)), Some(ErrorKind::Unavailable));
+    let status = run_child("second_writer_child", "BLOCKNET_KV_LOCKED_DIR", &dir);
+    assert!(status.success());
+}
+
+#[test]
+fn words_in_a_path_do_not_change_the_kind() {
+    let full = "IO error: No space left on device: /blocknet/lock: Column families not opened";
+    assert_eq!(kind_of(&rocksdb::ErrorKind::IOError, full), ErrorKind::Io);
 }
 
 #[test]
@@ -579,7 +605,6 @@ fn flipped_bit_in_a_table_file_is_found_or_harmless() {
         }
         fs::write(&file, good).unwrap();
     }
-    eprintln!("{found} {harmless}");
     assert!(found > harmless, "{found} flips found, {harmless} harmless");
     for read in ways {
         assert_eq!(read().unwrap(), expected);

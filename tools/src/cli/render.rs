@@ -102,7 +102,7 @@ impl<'v, 'a> Renderer<'v, 'a> {
 
 /// The date of which a moment is the start in a zone.
 fn date_of(moment: Moment, zone: &TimeZone) -> Option<String> {
-    let date = Instant::from_micros(moment.as_micros(), true)?.display(zone).to_string();
+    let date = Instant::from_micros(moment.as_micros(), true)?.format(zone);
     let start = Instant::parse(&date, zone, DayEdge::Start).ok()?;
     (start.micros() == moment.as_micros()).then_some(date)
 }

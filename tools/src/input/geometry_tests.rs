@@ -1,4 +1,4 @@
-use geo::{Geometry, Intersects, LineString, Point, Polygon};
+use geo::{Geometry, LineString, Point, Polygon};
 use quickcheck::QuickCheck;
 
 use super::*;

@@ -156,13 +156,18 @@ impl Source {
                 }
             };
             let trimmed = text.trim_matches([' ', '\t', '\r', '\n', char::from(RECORD_SEPARATOR)]);
+            if trimmed.is_empty() {
+                continue;
+            }
             if trimmed.len() as u64 > FEATURE_LEN_BYTES_MAX {
                 return (line, Err(InputFault::TooLong));
-            } else if trimmed.len() == text.len() {
-                return (line, Ok(Some(text)));
-            } else if !trimmed.is_empty() {
-                return (line, Ok(Some(trimmed.to_owned())));
             }
+            let json = if trimmed.len() == text.len() {
+                text
+            } else {
+                trimmed.to_owned()
+            };
+            return (line, Ok(Some(json)));
         }
     }
 

@@ -258,7 +258,7 @@ fn a_fault_while_recovering_leaves_a_journal_that_recovers() {
         .rposition(|byte| *byte != 0)
         .expect("not empty");
     bytes[last] ^= 0x55;
-    for nth in 1.. {
+    for nth in 1..1000 {
         env.set_contents(&path, &bytes);
         env.inject(Injection {
             ops: &[],

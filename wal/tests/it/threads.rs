@@ -211,7 +211,7 @@ fn no_thread_is_told_durable_after_a_sync_failed() {
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
-                    loop {
+                    for _ in 0..100 {
                         let appended = {
                             let _order = order.lock().expect("not poisoned");
                             let seq = journal.last_seq() + 1;
@@ -228,6 +228,7 @@ fn no_thread_is_told_durable_after_a_sync_failed() {
                 });
             }
         });
+        assert!(journal.is_poisoned());
         let acked = acked.load(Ordering::SeqCst);
         for seed in 0..8 {
             let recovery = scan(&env.crash(seed)).expect("sound");

@@ -47,12 +47,12 @@ pub(super) struct Run<'r> {
     pub(super) skip: bool,
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
     /// Reads the files and writes the commits. `tally` counts what is acknowledged, also when this
     /// fails half way.
     pub(super) fn feed(&self, tally: &mut Tally, io: &mut Io<'_>) -> Result<Counts> {
         let mut counts = Counts::default();
-        let (sender, tickets) = sync_channel::<Ticket<'_>>(TICKETS_MAX);
+        let (sender, tickets) = sync_channel::<Ticket<'r>>(TICKETS_MAX);
         let (fed, waited) = thread::scope(|scope| {
             // Building commits here overlaps with syncing earlier ones there.
             let waiter = scope.spawn(|| {
@@ -78,7 +78,7 @@ impl Run<'_> {
 
     fn as_they_come(
         &self,
-        sender: &SyncSender<Ticket<'_>>,
+        sender: &SyncSender<Ticket<'r>>,
         counts: &mut Counts,
         io: &mut Io<'_>,
     ) -> Result<()> {
@@ -97,7 +97,7 @@ impl Run<'_> {
     /// is found before anything is written.
     fn by_recorded_time(
         &self,
-        sender: &SyncSender<Ticket<'_>>,
+        sender: &SyncSender<Ticket<'r>>,
         counts: &mut Counts,
         io: &mut Io<'_>,
     ) -> Result<()> {
@@ -193,11 +193,11 @@ impl Run<'_> {
         format!("{}: line {}: Feature {}{id}", file.display(), raw.line, raw.number)
     }
 
-    fn submit<'n>(
-        &'n self,
+    fn submit(
+        &self,
         batch: &mut Batch,
         recorded: Recorded,
-        sender: &SyncSender<Ticket<'n>>,
+        sender: &SyncSender<Ticket<'r>>,
     ) -> Result<()> {
         if batch.assertions.is_empty() {
             return Ok(());

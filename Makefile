@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine with cargo:
+#   make demo    installs what is missing, builds, tells a story with the real commands
+#   make test    the same for all tests
+# One target directory for everything, so that RocksDB's C++ is compiled once.
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/blocknet/target
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help demo test check fmt clippy doc build examples bench clean-demo deps
+
+help: ## What the targets do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: build ## Install what is missing, build, and tell the story of a small city
+	@$(CARGO_TARGET_DIR)/debug/blocknet demo
+
+test: deps ## Install what is missing and run all tests, documentation examples and examples
+	cargo test --workspace --all-features
+	$(MAKE) --no-print-directory examples
+
+examples: deps ## Run the programs in examples/
+	@set -e; for file in examples/*.rs; do \
+	    name=$$(basename $$file .rs); echo "== example $$name"; \
+	    cargo run --quiet --example $$name; \
+	done
+
+check: fmt clippy doc ## Formatting, lints and documentation, warnings as errors
+
+fmt:
+	cargo fmt --all --check
+
+clippy: deps
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy -p blocknet-geocode -p blocknet-wal -p blocknet-query --no-default-features -- -D warnings
+
+doc: deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+build: deps ## Build the command-line tool
+	cargo build -p blocknet-tools
+
+bench: deps ## Benchmarks: ratios against named peers, in one run
+	cargo bench --workspace
+
+# RocksDB is C++ and its bindings are generated with libclang.
+deps:
+	@./.ci/deps

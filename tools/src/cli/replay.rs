@@ -1,0 +1,325 @@
+//! `blocknet replay`, `blocknet diff` and `blocknet transients`.
+
+use std::path::PathBuf;
+
+use anstyle::Style;
+use blocknet_engine::{Moment, View};
+use blocknet_query::{Axis, Change, Compare, Kind, Selection, Span};
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::args::{SelectArgs, ViewArgs, When, instant};
+use super::compare::FeatureCompare;
+use super::error::{CliError, Result};
+use super::io::{BAD, CHANGED, DIM, GOOD, Io};
+use super::render::{Renderer, state};
+use super::text::{Table, counted};
+use super::{DONE, FOUND, store};
+use crate::input::DayEdge;
+
+/// What the three commands have in common.
+#[derive(Debug, clap::Args)]
+struct SpanArgs {
+    /// The store's directory
+    dir: PathBuf,
+    /// Start: its state counts, changes at it do not
+    #[arg(long, value_name = "TIME", help_heading = "Time")]
+    from: String,
+    /// End: changes at it count
+    #[arg(long, value_name = "TIME", help_heading = "Time")]
+    to: String,
+    /// Along which time: when something was true, or when the store learned it
+    #[arg(long, value_enum, default_value_t, help_heading = "Time")]
+    axis: AxisArg,
+    #[command(flatten)]
+    view: ViewArgs,
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum AxisArg {
+    /// Valid time, as far as the store knew --as-of
+    #[default]
+    Valid,
+    /// Recorded time, about what was true --valid-at
+    Recorded,
+}
+
+const INTERVALS: &str = "\
+The interval is open at --from and closed at --to: the state at --from is where it starts, a \
+change at exactly --to is in. A date is the start of its day along the valid axis, and its end \
+along the recorded one.
+
+Along the valid axis the changes are those of the world, as the store knew it --as-of (default: \
+all it knows now). Along the recorded axis they are those of the store's knowledge about --valid-at \
+(default: now).
+
+A record counts as present by --present-when, else by its layer's presence rule, else when it is a \
+state.";
+
+/// Print every change in an area, or of an entity, in order of time
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = INTERVALS)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    span: SpanArgs,
+}
+
+/// Print what differs between two moments: at most one change per entity
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = INTERVALS)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    span: SpanArgs,
+    /// Exit with 1 when there is a difference
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Print what came and went between two moments
+///
+/// Vanished: present at neither moment, present between. Reverted: the same at both, different
+/// between. With each, what stands in its place at either moment and which share of its footprint
+/// that covers, since a building whose id changed looks like one that vanished.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = INTERVALS)]
+pub(crate) struct TransientsArgs {
+    #[command(flatten)]
+    span: SpanArgs,
+    /// Print the reverted as well
+    #[arg(long)]
+    reverted: bool,
+    /// Exit with 1 when something was printed
+    #[arg(long)]
+    exit_code: bool,
+}
+
+type Query =
+    fn(&View<'_>, &Selection<'_>, Span, &dyn Compare) -> blocknet_engine::Result<Vec<Change>>;
+
+pub(crate) fn replay(args: &ReplayArgs, io: &mut Io<'_>) -> Result<u8> {
+    args.span.run(blocknet_query::replay, |_| true, false, io)?;
+    Ok(DONE)
+}
+
+pub(crate) fn diff(args: &DiffArgs, io: &mut Io<'_>) -> Result<u8> {
+    let found = args.span.run(blocknet_query::diff, |_| true, false, io)?;
+    Ok(if found && args.exit_code { FOUND } else { DONE })
+}
+
+pub(crate) fn transients(args: &TransientsArgs, io: &mut Io<'_>) -> Result<u8> {
+    let wanted = |kind| kind == Kind::Vanished || args.reverted;
+    let found = args.span.run(blocknet_query::transients, wanted, true, io)?;
+    Ok(if found && args.exit_code { FOUND } else { DONE })
+}
+
+#[derive(Serialize)]
+struct ChangeJson {
+    time: Option<String>,
+    layer: String,
+    id: String,
+    kind: &'static str,
+    changed: Vec<&'static str>,
+    commit: Option<u64>,
+    recorded: Option<String>,
+    written: Option<String>,
+    before: Option<Box<RawValue>>,
+    after: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct TransientJson {
+    #[serde(flatten)]
+    change: ChangeJson,
+    until: Option<String>,
+    replaced_by: Vec<ReplacementJson>,
+}
+
+#[derive(Serialize)]
+struct ReplacementJson {
+    id: String,
+    covered: f64,
+    layer: String,
+    at_from: bool,
+    at_to: bool,
+}
+
+impl SpanArgs {
+    /// Prints the changes; says whether there were any.
+    fn run(
+        &self,
+        query: Query,
+        wanted: impl Fn(Kind) -> bool,
+        transients: bool,
+        io: &mut Io<'_>,
+    ) -> Result<bool> {
+        let net = store::read(&self.dir, io)?;
+        let when = self.view.resolve(&net)?;
+        let (axis, edge) = match self.axis {
+            AxisArg::Valid => (Axis::Valid, DayEdge::Start),
+            AxisArg::Recorded => (Axis::Recorded, DayEdge::End),
+        };
+        let unused = match self.axis {
+            AxisArg::Valid => self.view.valid_at.as_ref().map(|_| "--valid-at"),
+            AxisArg::Recorded => self.view.as_of.as_ref().map(|_| "--as-of"),
+        };
+        if let Some(flag) = unused {
+            return Err(CliError::usage(format!(
+                "{flag} names a moment on the axis that --from and --to are on: leave it out, or \
+                 choose the other --axis"
+            )));
+        }
+        let time = |flag, text: &str| -> Result<Moment> {
+            let time = instant(flag, text, &when.zone, edge, net.now())?;
+            Ok(Moment::from_micros(time.micros()))
+        };
+        let span = Span { from: time("--from", &self.from)?, to: time("--to", &self.to)?, axis };
+        let view = net.view(when.as_of, when.valid)?;
+        let choice = self.select.resolve(&view, true)?;
+        let changes = query(&view, &choice.selection(), span, &FeatureCompare)?;
+        let changes: Vec<Change> =
+            changes.into_iter().filter(|change| wanted(change.kind)).collect();
+        let mut renderer = Renderer::new(&view, &when.zone);
+        if io.is_json() {
+            for change in &changes {
+                print_json(change, transients, &mut renderer, io)?;
+            }
+        } else if !changes.is_empty() {
+            print_text(&changes, transients, &mut renderer, io)?;
+        }
+        io.note(format_args!(
+            "{}: {}",
+            counted(changes.len() as u64, "change", "changes"),
+            describe(span, &when)
+        ))?;
+        Ok(!changes.is_empty())
+    }
+}
+
+/// The span and the view of the other axis, resolved.
+fn describe(span: Span, when: &When) -> String {
+    let Span { from, to, axis } = span;
+    match axis {
+        Axis::Valid => {
+            format!("true after {from} until {to} inclusive, as of {}", when.as_of_text())
+        }
+        Axis::Recorded => {
+            format!("recorded after {from} until {to} inclusive, valid at {}", when.valid)
+        }
+    }
+}
+
+/// The time of a change, as a date where it was given as one.
+fn time_text(change: &Change, time: Moment, renderer: &Renderer<'_, '_>) -> Option<String> {
+    let day = [&change.before, &change.after].into_iter().flatten().any(|record| {
+        (record.from_day && record.valid.from == time) || (record.to_day && record.valid.to == time)
+    });
+    renderer.moment(change.layer, time, day)
+}
+
+fn aspects(change: &Change) -> Vec<&'static str> {
+    change.changed.iter().map(|aspect| aspect.name()).collect()
+}
+
+fn print_json(
+    change: &Change,
+    transients: bool,
+    renderer: &mut Renderer<'_, '_>,
+    io: &mut Io<'_>,
+) -> Result<()> {
+    let info = change.commit().map(|number| renderer.commit(number)).transpose()?;
+    let json = ChangeJson {
+        time: time_text(change, change.time, renderer),
+        layer: renderer.layer(change.layer).to_owned(),
+        id: change.id.clone(),
+        kind: change.kind.name(),
+        changed: aspects(change),
+        commit: change.commit(),
+        recorded: info.as_ref().map(|info| info.recorded.to_string()),
+        written: info.as_ref().map(|info| info.written.to_string()),
+        before: state(change.before.as_ref()),
+        after: state(change.after.as_ref()),
+    };
+    if !transients {
+        return io.object(&json);
+    }
+    let replaced_by = change.replaced_by.iter().map(|other| ReplacementJson {
+        id: other.id.clone(),
+        covered: other.covered,
+        layer: renderer.layer(other.layer).to_owned(),
+        at_from: other.at_from,
+        at_to: other.at_to,
+    });
+    io.object(&TransientJson {
+        until: change.until.and_then(|until| time_text(change, until, renderer)),
+        replaced_by: replaced_by.collect(),
+        change: json,
+    })
+}
+
+fn print_text(
+    changes: &[Change],
+    transients: bool,
+    renderer: &mut Renderer<'_, '_>,
+    io: &mut Io<'_>,
+) -> Result<()> {
+    let heading: &[&str] = if transients {
+        &["from", "until", "what", "layer", "id", "differs in", "commit", "author", "in its place"]
+    } else {
+        &["time", "what", "layer", "id", "changed", "commit", "author"]
+    };
+    let mut table = Table::headed(heading);
+    let plain = Style::new();
+    for change in changes {
+        let style = match change.kind {
+            Kind::Appeared => GOOD,
+            Kind::Disappeared | Kind::Vanished => BAD,
+            _ => CHANGED,
+        };
+        let time = time_text(change, change.time, renderer).unwrap_or_default();
+        let author = match change.commit() {
+            None => String::new(),
+            Some(number) => {
+                let author = renderer.commit(number)?.author;
+                let own = change.after.as_ref().and_then(|record| record.author.clone());
+                own.unwrap_or(author)
+            }
+        };
+        let mut row = vec![(time, plain)];
+        if transients {
+            let until = change.until.and_then(|until| time_text(change, until, renderer));
+            row.push((until.unwrap_or_default(), plain));
+        }
+        row.extend([
+            (change.kind.name().to_owned(), style),
+            (renderer.layer(change.layer).to_owned(), plain),
+            (change.id.clone(), plain),
+            (aspects(change).join(", "), plain),
+            (change.commit().map_or_else(String::new, |number| number.to_string()), plain),
+            (author, plain),
+        ]);
+        if transients {
+            row.push((in_its_place(change, renderer), DIM));
+        }
+        table.row(row);
+    }
+    table.print(io, "")
+}
+
+/// What covers most of a transient's footprint, in words.
+fn in_its_place(change: &Change, renderer: &Renderer<'_, '_>) -> String {
+    let Some(most) = change.replaced_by.first() else { return "nothing".to_owned() };
+    let ends = match (most.at_from, most.at_to) {
+        (true, true) => "before and after",
+        (true, false) => "before",
+        _ => "after",
+    };
+    let more = match change.replaced_by.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let layer = renderer.layer(most.layer);
+    format!("{layer}/{} on {:.0} % {ends}{more}", most.id, most.covered * 100.0)
+}
