@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::hash::{Hash, merkle_root};
 use crate::key;
 use crate::layer::LayerId;
-use crate::ledger::{Ledger, LayerState};
+use crate::ledger::{LayerState, Ledger};
 use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
 
 /// Largest chunk of the list of record keys that a commit touched.
@@ -104,9 +104,9 @@ impl<'a> Rows<'a> {
     }
 
     fn block_of(&self, place: &Place, altitude_known: bool) -> Result<Cell> {
-        let geocode = place.geocode(self.spec, altitude_known).ok_or_else(|| {
-            Error::corrupt("a place that the net's spec cannot have written")
-        })?;
+        let geocode = place
+            .geocode(self.spec, altitude_known)
+            .ok_or_else(|| Error::corrupt("a place that the net's spec cannot have written"))?;
         Ok(self.spec.block(&geocode))
     }
 
@@ -122,8 +122,15 @@ impl<'a> Rows<'a> {
     ) -> Result<()> {
         let mut earlier = std::mem::take(&mut self.batch);
         let layers = [&*scratch];
-        let overlay = Overlay { layers: &layers, base: read };
-        let path = Path { read: &overlay, spec: self.spec, entity };
+        let overlay = Overlay {
+            layers: &layers,
+            base: read,
+        };
+        let path = Path {
+            read: &overlay,
+            spec: self.spec,
+            entity,
+        };
         let result = self.put_version(&path, head, stated);
         scratch.apply(&self.batch);
         earlier.append(&mut self.batch);
@@ -134,15 +141,18 @@ impl<'a> Rows<'a> {
     /// Writes the rows of one version: its own, its track, the old head if it moves to the past,
     /// and a closing row at each place in `closings`. `head` is brought up to date; storing it is
     /// left to [`Rows::put_head`], once per entity and commit.
-    fn put_version(
-        &mut self,
-        path: &Path<'_>,
-        head: &mut Head,
-        stated: Stated<'_>,
-    ) -> Result<()> {
-        let Stated { header, salt, payload, closings } = stated;
+    fn put_version(&mut self, path: &Path<'_>, head: &mut Head, stated: Stated<'_>) -> Result<()> {
+        let Stated {
+            header,
+            salt,
+            payload,
+            closings,
+        } = stated;
         let index = u32::try_from(self.headers.len()).expect("limits keep commits below 2^32");
-        let version = Version { commit: self.number, index };
+        let version = Version {
+            commit: self.number,
+            index,
+        };
         let mut encoded = Encoder::with_capacity(256);
         header.encode(&mut encoded);
         let hash = header.hash(self.net, version);
@@ -150,7 +160,11 @@ impl<'a> Rows<'a> {
         let row = encode_row(version, &encoded.0, salt, payload);
 
         let layer = self.layers.entry(header.layer).or_insert_with(|| {
-            self.ledger.layers.get(&header.layer).cloned().expect("callers check the layer")
+            self.ledger
+                .layers
+                .get(&header.layer)
+                .cloned()
+                .expect("callers check the layer")
         });
         layer.versions += 1;
         layer.entities += u64::from(head.versions == 0);
@@ -163,11 +177,15 @@ impl<'a> Rows<'a> {
             place: header.place,
             hull: path.hull(header.ordinal, header.valid)?,
         };
-        self.batch.put(key::TRACKS, key::track(path.entity, header.ordinal), track.encode());
+        self.batch.put(
+            key::TRACKS,
+            key::track(path.entity, header.ordinal),
+            track.encode(),
+        );
         self.touched.u8(0).short(&record_key);
 
-        let takes_over = !header.valid.is_empty()
-            && head.last.is_none_or(|last| header.valid.to >= last.to);
+        let takes_over =
+            !header.valid.is_empty() && head.last.is_none_or(|last| header.valid.to >= last.to);
         let mut history_key = None;
         if takes_over {
             if let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
@@ -179,7 +197,8 @@ impl<'a> Rows<'a> {
                         crate::error::Hex(&old_key)
                     ))
                 })?;
-                self.batch.put(key::HISTORY, key::history(&old_key, last.version), old);
+                self.batch
+                    .put(key::HISTORY, key::history(&old_key, last.version), old);
                 if old_key != record_key {
                     self.batch.delete(key::RECORDS, old_key);
                 }
@@ -188,7 +207,8 @@ impl<'a> Rows<'a> {
             if header.is_absence() {
                 history_key = Some(key::history(&record_key, version));
             } else {
-                self.batch.put(key::RECORDS, record_key.clone(), row.clone());
+                self.batch
+                    .put(key::RECORDS, record_key.clone(), row.clone());
                 layer.live += 1;
             }
         } else {
@@ -213,8 +233,15 @@ impl<'a> Rows<'a> {
         }
         for (place, known) in closings {
             let closed_key = key::record(place, path.entity);
-            let closing = Closing { valid: header.valid, moved_to: header.place };
-            self.batch.put(key::HISTORY, key::history(&closed_key, version), closing.encode());
+            let closing = Closing {
+                valid: header.valid,
+                moved_to: header.place,
+            };
+            self.batch.put(
+                key::HISTORY,
+                key::history(&closed_key, version),
+                closing.encode(),
+            );
             self.touched.u8(1).u32(index).short(&closed_key);
             let block = self.block_of(place, *known)?;
             let touch = self.touches.entry(block).or_default();
@@ -264,7 +291,10 @@ impl<'a> Rows<'a> {
         for (block, mut touch) in std::mem::take(&mut self.touches) {
             touch.leaves.sort_unstable();
             let root = merkle_root(
-                touch.leaves.iter().map(|(record_key, _, hash)| version_leaf(record_key, *hash)),
+                touch
+                    .leaves
+                    .iter()
+                    .map(|(record_key, _, hash)| version_leaf(record_key, *hash)),
             );
             let before = newest_block(read, self.spec, &block)?;
             let created: Option<(u32, Option<Cell>, Vec<Link>)> =
@@ -291,8 +321,17 @@ impl<'a> Rows<'a> {
                 registry_head: Hash::ZERO,
             };
             version.hash = version.compute_hash(self.net, &block);
-            self.batch.put(key::BLOCKS, key::block(&block, self.number), version.encode());
-            blocks.push(BlockTouch { block, hash: version.hash, rows: version.rows, created });
+            self.batch.put(
+                key::BLOCKS,
+                key::block(&block, self.number),
+                version.encode(),
+            );
+            blocks.push(BlockTouch {
+                block,
+                hash: version.hash,
+                rows: version.rows,
+                created,
+            });
         }
 
         info.number = self.number;
@@ -305,9 +344,11 @@ impl<'a> Rows<'a> {
 
         let mut out = Encoder::with_capacity(320);
         info.encode(&mut out);
-        self.batch.put(key::COMMITS, key::commit(self.number, 0), out.0);
+        self.batch
+            .put(key::COMMITS, key::commit(self.number, 0), out.0);
         for (chunk, bytes) in (1..).zip(self.touched.0.chunks(CHUNK_LEN_BYTES)) {
-            self.batch.put(key::COMMITS, key::commit(self.number, chunk), bytes);
+            self.batch
+                .put(key::COMMITS, key::commit(self.number, chunk), bytes);
         }
         let mut ledger = self.ledger.clone();
         ledger.commit = self.number;
@@ -335,7 +376,11 @@ impl<'a> Rows<'a> {
             closings: self.closings,
             blocks,
         };
-        Ok(Finished { body, batch: self.batch, ledger })
+        Ok(Finished {
+            body,
+            batch: self.batch,
+            ledger,
+        })
     }
 }
 
@@ -347,7 +392,9 @@ pub(crate) fn newest_block(
 ) -> Result<Option<BlockVersion>> {
     // Commits are inverted, so the first row is the newest.
     let cursor = read.cursor(key::BLOCKS, &KeyRange::prefix(block.to_packed().as_ref()))?;
-    let Some((row_key, value)) = cursor.entry() else { return Ok(None) };
+    let Some((row_key, value)) = cursor.entry() else {
+        return Ok(None);
+    };
     decode_block(spec, row_key, value).map(|(_, version)| Some(version))
 }
 
@@ -360,7 +407,10 @@ pub(crate) fn decode_block(
     let digits = spec.block_digits();
     let decoded = row_key
         .split_last_chunk::<8>()
-        .ok_or(crate::error::Fault::Truncated { need: 8, have: row_key.len() })
+        .ok_or(crate::error::Fault::Truncated {
+            need: 8,
+            have: row_key.len(),
+        })
         .and_then(|(packed, commit)| {
             let block = Cell::from_packed(packed, digits)
                 .map_err(|_| crate::error::Fault::Value { what: "block code" })?;
@@ -396,7 +446,10 @@ pub(crate) fn replay(
     let mut rest = erasable.unwrap_or_default();
     let mut closings = body.closings.iter().peekable();
     let mut first = 0;
-    for group in body.assertions.chunk_by(|a, b| a.layer == b.layer && a.id == b.id) {
+    for group in body
+        .assertions
+        .chunk_by(|a, b| a.layer == b.layer && a.id == b.id)
+    {
         let entity = key::entity(group[0].layer, &group[0].id);
         if !rows.layers.contains_key(&group[0].layer)
             && !ledger.layers.contains_key(&group[0].layer)
@@ -404,29 +457,45 @@ pub(crate) fn replay(
             return Err(broken("it names a layer that does not exist"));
         }
         let mut scratch = MemLayer::new();
-        let mut head =
-            Path { read, spec, entity: &entity }.head()?.unwrap_or(Head::NEW);
+        let mut head = Path {
+            read,
+            spec,
+            entity: &entity,
+        }
+        .head()?
+        .unwrap_or(Head::NEW);
         for (index, header) in (first..).zip(group) {
             let len = SALT_LEN_BYTES + header.payload_len as usize;
             let (part, tail) = if erasable.is_some() {
-                rest.split_at_checked(len).ok_or_else(|| broken("a payload is missing"))?
+                rest.split_at_checked(len)
+                    .ok_or_else(|| broken("a payload is missing"))?
             } else {
-                return Err(broken("its payloads are erased, which this release cannot replay"));
+                return Err(broken(
+                    "its payloads are erased, which this release cannot replay",
+                ));
             };
             rest = tail;
-            let (salt, payload) =
-                part.split_first_chunk::<SALT_LEN_BYTES>().expect("cut to this length");
+            let (salt, payload) = part
+                .split_first_chunk::<SALT_LEN_BYTES>()
+                .expect("cut to this length");
             if crate::record::commitment(salt, payload) != header.commitment {
                 return Err(broken("a payload does not fit its commitment"));
             }
             if header.previous != head.hash || header.ordinal != head.versions + 1 {
-                return Err(broken("a version does not follow the entity's version before it"));
+                return Err(broken(
+                    "a version does not follow the entity's version before it",
+                ));
             }
             let mut closed = Vec::new();
             while let Some(closing) = closings.next_if(|closing| closing.assertion == index) {
                 closed.push((closing.place, closing.altitude_known));
             }
-            let stated = Stated { header: header.clone(), salt, payload, closings: &closed };
+            let stated = Stated {
+                header: header.clone(),
+                salt,
+                payload,
+                closings: &closed,
+            };
             rows.put_version_over(&mut scratch, read, &entity, &mut head, stated)?;
         }
         first += u32::try_from(group.len()).expect("checked against the count in the body");

@@ -60,11 +60,21 @@ pub struct Gene {
 impl BlockVersion {
     pub(crate) fn compute_hash(&self, net: &[u8; 16], block: &Cell) -> Hash {
         let mut hasher = Hasher::new("blocknet/block/1");
-        hasher.fixed(net).u8(block.digits()).bytes(block.to_packed().as_ref());
-        hasher.u64(self.commit).hash(self.previous).hash(self.root).u64(self.rows);
+        hasher
+            .fixed(net)
+            .u8(block.digits())
+            .bytes(block.to_packed().as_ref());
+        hasher
+            .u64(self.commit)
+            .hash(self.previous)
+            .hash(self.root)
+            .u64(self.rows);
         hasher.u64(self.genes.len() as u64);
         for gene in &self.genes {
-            hasher.bytes(gene.block.to_packed().as_ref()).u64(gene.commit).hash(gene.hash);
+            hasher
+                .bytes(gene.block.to_packed().as_ref())
+                .u64(gene.commit)
+                .hash(gene.hash);
         }
         hasher.hash(self.registry_head);
         hasher.finish()
@@ -73,11 +83,16 @@ impl BlockVersion {
     /// The value of a `blocks` row; the key holds block and commit.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(160);
-        out.raw(&self.hash.0).raw(&self.previous.0).raw(&self.root.0).u64(self.rows);
+        out.raw(&self.hash.0)
+            .raw(&self.previous.0)
+            .raw(&self.root.0)
+            .u64(self.rows);
         encode_origin(&mut out, self.round, self.source.as_ref(), &self.links);
         out.u8(u8::try_from(self.genes.len()).expect("a block has at most six neighbours"));
         for gene in &self.genes {
-            out.raw(gene.block.to_packed().as_ref()).u64(gene.commit).raw(&gene.hash.0);
+            out.raw(gene.block.to_packed().as_ref())
+                .u64(gene.commit)
+                .raw(&gene.hash.0);
         }
         out.raw(&self.registry_head.0);
         out.0
@@ -116,19 +131,15 @@ impl BlockVersion {
 }
 
 /// Round, source and links of a block: in its rows and in the body of the commit that creates it.
-pub(crate) fn encode_origin(
-    out: &mut Encoder,
-    round: u32,
-    source: Option<&Cell>,
-    links: &[Link],
-) {
+pub(crate) fn encode_origin(out: &mut Encoder, round: u32, source: Option<&Cell>, links: &[Link]) {
     out.u32(round).u8(u8::from(source.is_some()));
     if let Some(source) = source {
         out.raw(source.to_packed().as_ref());
     }
     out.u8(u8::try_from(links.len()).expect("a block has at most six neighbours"));
     for link in links {
-        out.raw(link.block.to_packed().as_ref()).u8(u8::from(link.from_neighbour));
+        out.raw(link.block.to_packed().as_ref())
+            .u8(u8::from(link.from_neighbour));
     }
 }
 
@@ -138,10 +149,17 @@ pub(crate) fn decode_origin(
     digits: u8,
 ) -> Result<(u32, Option<Cell>, Vec<Link>), Fault> {
     let round = input.u32()?;
-    let source = if flag(input)? { Some(cell(input, digits)?) } else { None };
+    let source = if flag(input)? {
+        Some(cell(input, digits)?)
+    } else {
+        None
+    };
     let mut links = Vec::new();
     for _ in 0..input.u8()? {
-        links.push(Link { block: cell(input, digits)?, from_neighbour: flag(input)? });
+        links.push(Link {
+            block: cell(input, digits)?,
+            from_neighbour: flag(input)?,
+        });
     }
     Ok((round, source, links))
 }
@@ -170,7 +188,11 @@ mod tests {
         let spec = NetSpec::city();
         let block = spec.cell_at(6.1, 52.0, 9).unwrap();
         let neighbour = spec.cell_at(6.2, 52.0, 9).unwrap();
-        let gene = Gene { block: neighbour, commit: 6, hash: Hash([9; 32]) };
+        let gene = Gene {
+            block: neighbour,
+            commit: 6,
+            hash: Hash([9; 32]),
+        };
         let mut version = BlockVersion {
             commit: 7,
             hash: Hash::ZERO,
@@ -179,7 +201,10 @@ mod tests {
             rows: 3,
             round: 4,
             source: Some(neighbour),
-            links: vec![Link { block: neighbour, from_neighbour: true }],
+            links: vec![Link {
+                block: neighbour,
+                from_neighbour: true,
+            }],
             genes: vec![gene],
             registry_head: Hash([5; 32]),
         };
@@ -188,16 +213,40 @@ mod tests {
         let bytes = version.encode();
         assert_eq!(BlockVersion::decode(7, 9, &bytes).unwrap(), version);
         for cut in 0..bytes.len() {
-            assert!(BlockVersion::decode(7, 9, &bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                BlockVersion::decode(7, 9, &bytes[..cut]).is_err(),
+                "cut at {cut}"
+            );
         }
         let variants = [
-            BlockVersion { commit: 8, ..version.clone() },
-            BlockVersion { previous: Hash::ZERO, ..version.clone() },
-            BlockVersion { root: Hash::ZERO, ..version.clone() },
-            BlockVersion { rows: 4, ..version.clone() },
-            BlockVersion { genes: vec![], ..version.clone() },
-            BlockVersion { genes: vec![Gene { commit: 5, ..gene }], ..version.clone() },
-            BlockVersion { registry_head: Hash::ZERO, ..version.clone() },
+            BlockVersion {
+                commit: 8,
+                ..version.clone()
+            },
+            BlockVersion {
+                previous: Hash::ZERO,
+                ..version.clone()
+            },
+            BlockVersion {
+                root: Hash::ZERO,
+                ..version.clone()
+            },
+            BlockVersion {
+                rows: 4,
+                ..version.clone()
+            },
+            BlockVersion {
+                genes: vec![],
+                ..version.clone()
+            },
+            BlockVersion {
+                genes: vec![Gene { commit: 5, ..gene }],
+                ..version.clone()
+            },
+            BlockVersion {
+                registry_head: Hash::ZERO,
+                ..version.clone()
+            },
         ];
         for changed in variants {
             assert_ne!(changed.compute_hash(&[8; 16], &block), hash, "{changed:?}");

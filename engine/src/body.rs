@@ -41,7 +41,9 @@ impl Basis {
             0 => Ok(Self::Clock),
             1 => Ok(Self::Asserted),
             2 => Ok(Self::ClockAccepted),
-            _ => Err(Fault::Value { what: "basis of recorded time" }),
+            _ => Err(Fault::Value {
+                what: "basis of recorded time",
+            }),
         }
     }
 }
@@ -85,12 +87,21 @@ impl CommitInfo {
     pub(crate) fn compute_hash(&self, net: &[u8; 16]) -> Hash {
         let mut hasher = Hasher::new("blocknet/commit/1");
         hasher.fixed(net).u64(self.number);
-        hasher.i64(self.recorded.as_micros()).u8(self.basis as u8).i64(self.written.as_micros());
+        hasher
+            .i64(self.recorded.as_micros())
+            .u8(self.basis as u8)
+            .i64(self.written.as_micros());
         for text in [&self.author, &self.reason, &self.source] {
             hasher.bytes(text.as_bytes());
         }
-        hasher.hash(self.previous).hash(self.blocks_root).hash(self.unplaced_root);
-        hasher.hash(self.registry_head).hash(self.state_root).u64(self.state_commit);
+        hasher
+            .hash(self.previous)
+            .hash(self.blocks_root)
+            .hash(self.unplaced_root);
+        hasher
+            .hash(self.registry_head)
+            .hash(self.state_root)
+            .u64(self.state_commit);
         hasher.u32(self.assertions);
         hasher.finish()
     }
@@ -98,7 +109,9 @@ impl CommitInfo {
     /// The value of a commit's header row, and the front of its body.
     pub(crate) fn encode(&self, out: &mut Encoder) {
         out.u8(BODY_FORMAT).u64(self.number);
-        out.i64(self.recorded.as_micros()).u8(self.basis as u8).i64(self.written.as_micros());
+        out.i64(self.recorded.as_micros())
+            .u8(self.basis as u8)
+            .i64(self.written.as_micros());
         for text in [&self.author, &self.reason, &self.source] {
             out.short(text.as_bytes());
         }
@@ -111,12 +124,16 @@ impl CommitInfo {
         ] {
             out.raw(&hash.0);
         }
-        out.u64(self.state_commit).u32(self.assertions).raw(&self.hash.0);
+        out.u64(self.state_commit)
+            .u32(self.assertions)
+            .raw(&self.hash.0);
     }
 
     pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, Fault> {
         if input.u8()? != BODY_FORMAT {
-            return Err(Fault::Value { what: "commit format" });
+            return Err(Fault::Value {
+                what: "commit format",
+            });
         }
         Ok(Self {
             number: input.u64()?,
@@ -228,12 +245,15 @@ impl Body {
         }
         out.u32(count(self.closings.len()));
         for closing in &self.closings {
-            out.u32(closing.assertion).u8(u8::from(closing.altitude_known));
+            out.u32(closing.assertion)
+                .u8(u8::from(closing.altitude_known));
             out.short(closing.place.as_bytes());
         }
         out.u32(count(self.blocks.len()));
         for touch in &self.blocks {
-            out.raw(touch.block.to_packed().as_ref()).raw(&touch.hash.0).u64(touch.rows);
+            out.raw(touch.block.to_packed().as_ref())
+                .raw(&touch.hash.0)
+                .u64(touch.rows);
             out.u8(u8::from(touch.created.is_some()));
             if let Some((round, source, links)) = &touch.created {
                 encode_origin(&mut out, *round, source.as_ref(), links);
@@ -254,10 +274,15 @@ impl Body {
             Definition::Net(spec) => Some(*spec),
             Definition::Layer(..) => None,
         });
-        let spec = own.or(spec.copied()).ok_or(Fault::Value { what: "net spec" })?;
+        let spec = own
+            .or(spec.copied())
+            .ok_or(Fault::Value { what: "net spec" })?;
         let need = (info.assertions as usize).saturating_mul(Header::LEN_BYTES_MIN);
         if need > input.0.len() {
-            return Err(Fault::Truncated { need, have: input.0.len() });
+            return Err(Fault::Truncated {
+                need,
+                have: input.0.len(),
+            });
         }
         let assertions = (0..info.assertions)
             .map(|_| Header::decode(&mut input, &spec))
@@ -267,13 +292,16 @@ impl Body {
             let assertion = input.u32()?;
             let altitude_known = input.u8()? == 1;
             let place = input.short()?;
-            let (&level, code) =
-                place.split_first().ok_or(Fault::Truncated { need: 1, have: 0 })?;
+            let (&level, code) = place
+                .split_first()
+                .ok_or(Fault::Truncated { need: 1, have: 0 })?;
             if place.len() != Place::len_bytes(&spec, level)?
                 || level == Place::NOWHERE_LEVEL
                 || assertion >= info.assertions
             {
-                return Err(Fault::Value { what: "closing row" });
+                return Err(Fault::Value {
+                    what: "closing row",
+                });
             }
             closings.push(ClosingAt {
                 assertion,
@@ -292,10 +320,21 @@ impl Body {
                 1 => Some(decode_origin(&mut input, digits)?),
                 _ => return Err(Fault::Value { what: "flag" }),
             };
-            blocks.push(BlockTouch { block, hash, rows, created });
+            blocks.push(BlockTouch {
+                block,
+                hash,
+                rows,
+                created,
+            });
         }
         input.finish()?;
-        Ok(Self { info, definitions, assertions, closings, blocks })
+        Ok(Self {
+            info,
+            definitions,
+            assertions,
+            closings,
+            blocks,
+        })
     }
 
     /// Root over the touched blocks; they must be sorted.

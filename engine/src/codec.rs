@@ -56,19 +56,19 @@ pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Decoder<'a> {
     pub(crate) fn raw(&mut self, len: usize) -> Result<&'a [u8], Fault> {
-        let (head, tail) = self
-            .0
-            .split_at_checked(len)
-            .ok_or(Fault::Truncated { need: len, have: self.0.len() })?;
+        let (head, tail) = self.0.split_at_checked(len).ok_or(Fault::Truncated {
+            need: len,
+            have: self.0.len(),
+        })?;
         self.0 = tail;
         Ok(head)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let (head, tail) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or(Fault::Truncated { need: N, have: self.0.len() })?;
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(Fault::Truncated {
+            need: N,
+            have: self.0.len(),
+        })?;
         self.0 = tail;
         Ok(*head)
     }
@@ -112,12 +112,21 @@ impl<'a> Decoder<'a> {
         let count = self.u32()? as usize;
         let need = count.saturating_mul(item_len_min);
         if need > self.0.len() {
-            return Err(Fault::Truncated { need, have: self.0.len() });
+            return Err(Fault::Truncated {
+                need,
+                have: self.0.len(),
+            });
         }
         Ok(count)
     }
 
     pub(crate) fn finish(self) -> Result<(), Fault> {
-        if self.0.is_empty() { Ok(()) } else { Err(Fault::Trailing { bytes: self.0.len() }) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Fault::Trailing {
+                bytes: self.0.len(),
+            })
+        }
     }
 }

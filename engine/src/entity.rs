@@ -37,7 +37,10 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) const NEW: Self = Self {
         versions: 0,
-        newest: Version { commit: 0, index: 0 },
+        newest: Version {
+            commit: 0,
+            index: 0,
+        },
         hash: Hash::ZERO,
         from_max: Moment::MIN,
         last: None,
@@ -45,7 +48,9 @@ impl Head {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(120);
-        out.u64(self.versions).u64(self.newest.commit).u32(self.newest.index);
+        out.u64(self.versions)
+            .u64(self.newest.commit)
+            .u32(self.newest.index);
         out.raw(&self.hash.0).i64(self.from_max.as_micros());
         if let Some(last) = &self.last {
             out.u64(last.version.commit).u32(last.version.index);
@@ -59,18 +64,29 @@ impl Head {
         let mut input = Decoder(bytes);
         let mut head = Self {
             versions: input.u64()?,
-            newest: Version { commit: input.u64()?, index: input.u32()? },
+            newest: Version {
+                commit: input.u64()?,
+                index: input.u32()?,
+            },
             hash: Hash(input.array()?),
             from_max: Moment::from_micros(input.i64()?),
             last: None,
         };
         if !input.0.is_empty() {
-            let version = Version { commit: input.u64()?, index: input.u32()? };
+            let version = Version {
+                commit: input.u64()?,
+                index: input.u32()?,
+            };
             let sole_from = Moment::from_micros(input.i64()?);
             let to = Moment::from_micros(input.i64()?);
             let place = take_place(&mut input, spec)?;
             input.finish()?;
-            head.last = Some(Last { version, place, sole_from, to });
+            head.last = Some(Last {
+                version,
+                place,
+                sole_from,
+                to,
+            });
         }
         Ok(head)
     }
@@ -92,7 +108,11 @@ pub(crate) struct Hull {
 
 impl Hull {
     pub(crate) fn of(valid: Interval) -> Self {
-        Self { from_min: valid.from, from_max: valid.from, to_max: valid.to }
+        Self {
+            from_min: valid.from,
+            from_max: valid.from,
+            to_max: valid.to,
+        }
     }
 
     #[must_use]
@@ -105,7 +125,10 @@ impl Hull {
     }
 
     fn span(self) -> Interval {
-        Interval { from: self.from_min, to: self.to_max }
+        Interval {
+            from: self.from_min,
+            to: self.to_max,
+        }
     }
 }
 
@@ -134,7 +157,9 @@ impl Track {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(96);
         out.u64(self.version.commit).u32(self.version.index);
-        out.i64(self.valid.from.as_micros()).i64(self.valid.to.as_micros()).u16(self.flags);
+        out.i64(self.valid.from.as_micros())
+            .i64(self.valid.to.as_micros())
+            .u16(self.flags);
         for moment in [self.hull.from_min, self.hull.from_max, self.hull.to_max] {
             out.i64(moment.as_micros());
         }
@@ -144,9 +169,15 @@ impl Track {
 
     pub(crate) fn decode(ordinal: u64, bytes: &[u8], spec: &NetSpec) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
-        let version = Version { commit: input.u64()?, index: input.u32()? };
+        let version = Version {
+            commit: input.u64()?,
+            index: input.u32()?,
+        };
         let moment = |input: &mut Decoder<'_>| input.i64().map(Moment::from_micros);
-        let valid = Interval { from: moment(&mut input)?, to: moment(&mut input)? };
+        let valid = Interval {
+            from: moment(&mut input)?,
+            to: moment(&mut input)?,
+        };
         let flags = input.u16()?;
         let hull = Hull {
             from_min: moment(&mut input)?,
@@ -155,7 +186,14 @@ impl Track {
         };
         let place = take_place(&mut input, spec)?;
         input.finish()?;
-        Ok(Self { ordinal, version, valid, flags, place, hull })
+        Ok(Self {
+            ordinal,
+            version,
+            valid,
+            flags,
+            place,
+            hull,
+        })
     }
 }
 
@@ -181,7 +219,9 @@ pub(crate) struct Path<'a> {
 
 impl Path<'_> {
     pub(crate) fn head(&self) -> Result<Option<Head>> {
-        let Some(bytes) = self.read.get(key::ENTITIES, self.entity)? else { return Ok(None) };
+        let Some(bytes) = self.read.get(key::ENTITIES, self.entity)? else {
+            return Ok(None);
+        };
         Head::decode(&bytes, self.spec)
             .map(Some)
             .map_err(|fault| fault.in_table("entities", self.entity))
@@ -265,7 +305,11 @@ impl Path<'_> {
     /// meet are one stretch.
     pub(crate) fn timeline(&self, ordinal: u64, window: Interval) -> Result<Vec<Stretch>> {
         let mut stretches = Vec::new();
-        let mut open = if window.is_empty() { vec![] } else { vec![window] };
+        let mut open = if window.is_empty() {
+            vec![]
+        } else {
+            vec![window]
+        };
         self.walk(ordinal, |track, skip_run| {
             if !open.iter().any(|gap| gap.overlaps(track.hull.span())) {
                 *skip_run = true;
@@ -278,9 +322,18 @@ impl Path<'_> {
                     left.push(gap);
                     continue;
                 }
-                stretches.push(Stretch { valid, track: *track });
-                let before = Interval { from: gap.from, to: valid.from };
-                let after = Interval { from: valid.to, to: gap.to };
+                stretches.push(Stretch {
+                    valid,
+                    track: *track,
+                });
+                let before = Interval {
+                    from: gap.from,
+                    to: valid.from,
+                };
+                let after = Interval {
+                    from: valid.to,
+                    to: gap.to,
+                };
                 left.extend([before, after].into_iter().filter(|part| !part.is_empty()));
             }
             open = left;

@@ -87,11 +87,7 @@ impl Error {
         error
     }
 
-    pub(crate) fn io(
-        operation: &str,
-        path: impl Into<PathBuf>,
-        source: std::io::Error,
-    ) -> Self {
+    pub(crate) fn io(operation: &str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         let mut error = Self::new(ErrorKind::Io, format!("cannot {operation}"));
         error.detail.path = Some(path.into());
         error.detail.source = Some(Box::new(source));
@@ -153,7 +149,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.detail.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+        self.detail
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
     }
 }
 

@@ -121,7 +121,10 @@ mod tests {
             }
             _ => {
                 let split = leaves.len().next_power_of_two() / 2;
-                inner(by_definition(&leaves[..split]), by_definition(&leaves[split..]))
+                inner(
+                    by_definition(&leaves[..split]),
+                    by_definition(&leaves[split..]),
+                )
             }
         }
     }

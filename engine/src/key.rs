@@ -11,14 +11,54 @@ use crate::time::Moment;
 
 /// The tables of a net, in the order of [`Table`] numbers.
 pub(crate) const SCHEMA: &[TableSpec] = &[
-    TableSpec { name: "records", cold: false, point_reads: true, blobs: false },
-    TableSpec { name: "history", cold: true, point_reads: false, blobs: false },
-    TableSpec { name: "entities", cold: false, point_reads: true, blobs: false },
-    TableSpec { name: "tracks", cold: false, point_reads: false, blobs: false },
-    TableSpec { name: "blocks", cold: false, point_reads: false, blobs: false },
-    TableSpec { name: "commits", cold: true, point_reads: false, blobs: false },
-    TableSpec { name: "moments", cold: false, point_reads: false, blobs: false },
-    TableSpec { name: "meta", cold: false, point_reads: false, blobs: false },
+    TableSpec {
+        name: "records",
+        cold: false,
+        point_reads: true,
+        blobs: false,
+    },
+    TableSpec {
+        name: "history",
+        cold: true,
+        point_reads: false,
+        blobs: false,
+    },
+    TableSpec {
+        name: "entities",
+        cold: false,
+        point_reads: true,
+        blobs: false,
+    },
+    TableSpec {
+        name: "tracks",
+        cold: false,
+        point_reads: false,
+        blobs: false,
+    },
+    TableSpec {
+        name: "blocks",
+        cold: false,
+        point_reads: false,
+        blobs: false,
+    },
+    TableSpec {
+        name: "commits",
+        cold: true,
+        point_reads: false,
+        blobs: false,
+    },
+    TableSpec {
+        name: "moments",
+        cold: false,
+        point_reads: false,
+        blobs: false,
+    },
+    TableSpec {
+        name: "meta",
+        cold: false,
+        point_reads: false,
+        blobs: false,
+    },
 ];
 
 /// Live heads: at most one row per entity.
@@ -40,7 +80,9 @@ pub(crate) const META: Table = Table(7);
 
 /// Name of a table, for messages.
 pub(crate) fn table_name(table: Table) -> &'static str {
-    SCHEMA.get(usize::from(table.0)).map_or("unknown", |spec| spec.name)
+    SCHEMA
+        .get(usize::from(table.0))
+        .map_or("unknown", |spec| spec.name)
 }
 
 /// Longest id, in bytes of UTF-8.
@@ -106,14 +148,24 @@ pub(crate) fn history(record: &[u8], version: Version) -> Vec<u8> {
 
 /// Splits a `history` key into record key and version.
 pub(crate) fn split_history(key: &[u8]) -> Result<(&[u8], Version), Fault> {
-    let (record, version) = key
-        .split_last_chunk::<VERSION_LEN_BYTES>()
-        .ok_or(Fault::Truncated { need: VERSION_LEN_BYTES, have: key.len() })?;
-    let (commit, index) = version.split_first_chunk::<8>().expect("twelve bytes hold eight");
-    let index = index.first_chunk::<4>().expect("four of twelve bytes are left");
+    let (record, version) =
+        key.split_last_chunk::<VERSION_LEN_BYTES>()
+            .ok_or(Fault::Truncated {
+                need: VERSION_LEN_BYTES,
+                have: key.len(),
+            })?;
+    let (commit, index) = version
+        .split_first_chunk::<8>()
+        .expect("twelve bytes hold eight");
+    let index = index
+        .first_chunk::<4>()
+        .expect("four of twelve bytes are left");
     Ok((
         record,
-        Version { commit: !u64::from_be_bytes(*commit), index: !u32::from_be_bytes(*index) },
+        Version {
+            commit: !u64::from_be_bytes(*commit),
+            index: !u32::from_be_bytes(*index),
+        },
     ))
 }
 
@@ -183,11 +235,15 @@ mod tests {
 
     #[test]
     fn the_table_constants_name_their_tables() {
-        let names =
-            [RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, COMMITS, MOMENTS, META].map(table_name);
+        let names = [
+            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, COMMITS, MOMENTS, META,
+        ]
+        .map(table_name);
         assert_eq!(
             names,
-            ["records", "history", "entities", "tracks", "blocks", "commits", "moments", "meta"]
+            [
+                "records", "history", "entities", "tracks", "blocks", "commits", "moments", "meta"
+            ]
         );
         assert_eq!(names.len(), SCHEMA.len());
     }
@@ -197,12 +253,22 @@ mod tests {
         assert_eq!(entity(LayerId(0x0102), "12"), [1, 2, b'1', b'2', 0, 0]);
         assert_eq!(entity(LayerId(1), "a\0"), [0, 1, b'a', 0, 0xff, 0, 0]);
         assert_eq!(
-            history(b"k", Version { commit: 1, index: 2 }),
-            [b'k', 255, 255, 255, 255, 255, 255, 255, 254, 255, 255, 255, 253]
+            history(
+                b"k",
+                Version {
+                    commit: 1,
+                    index: 2
+                }
+            ),
+            [
+                b'k', 255, 255, 255, 255, 255, 255, 255, 254, 255, 255, 255, 253
+            ]
         );
         assert_eq!(
             moment(LayerId(1), Moment::from_micros(-1), 3),
-            [0, 1, 0x7f, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 3]
+            [
+                0, 1, 0x7f, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 3
+            ]
         );
     }
 

@@ -98,7 +98,9 @@ impl LayerDef {
                 )));
             }
             if text.chars().any(char::is_control) {
-                return Err(Error::invalid(format!("layer {what} holds a control character")));
+                return Err(Error::invalid(format!(
+                    "layer {what} holds a control character"
+                )));
             }
         }
         if self.name.is_empty() || self.name.contains(',') {
@@ -119,9 +121,13 @@ impl LayerDef {
 
     pub(crate) fn encode(&self, out: &mut Encoder) {
         out.u8(self.kind as u8);
-        for text in
-            [&self.name, &self.source, &self.vertical_datum, &self.time_zone, &self.presence]
-        {
+        for text in [
+            &self.name,
+            &self.source,
+            &self.vertical_datum,
+            &self.time_zone,
+            &self.presence,
+        ] {
             out.short(text.as_bytes());
         }
     }
@@ -166,7 +172,10 @@ mod tests {
         assert_eq!(LayerDef::decode(&mut input).unwrap(), def);
         input.finish().unwrap();
         for kind in LayerKind::ALL {
-            let def = LayerDef { kind, ..LayerDef::new("x") };
+            let def = LayerDef {
+                kind,
+                ..LayerDef::new("x")
+            };
             let mut out = Encoder::default();
             def.encode(&mut out);
             assert_eq!(LayerDef::decode(&mut Decoder(&out.0)).unwrap().kind, kind);
@@ -180,7 +189,10 @@ mod tests {
             LayerDef::new("a,b"),
             LayerDef::new("a\nb"),
             LayerDef::new("x".repeat(1025)),
-            LayerDef { time_zone: "Mars/Olympus".into(), ..LayerDef::new("x") },
+            LayerDef {
+                time_zone: "Mars/Olympus".into(),
+                ..LayerDef::new("x")
+            },
         ] {
             assert!(def.check().is_err(), "{def:?}");
         }

@@ -45,8 +45,12 @@ impl LayerState {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(128);
-        out.i64(self.recorded.as_micros()).u64(self.commit).u64(self.entities);
-        out.u64(self.versions).u64(self.live).i64(self.watermark.as_micros());
+        out.i64(self.recorded.as_micros())
+            .u64(self.commit)
+            .u64(self.entities);
+        out.u64(self.versions)
+            .u64(self.live)
+            .i64(self.watermark.as_micros());
         self.def.encode(&mut out);
         out.0
     }
@@ -100,23 +104,29 @@ impl Ledger {
     pub(crate) fn encode_state(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(80);
         out.u8(STATE_FORMAT).u64(self.commit).raw(&self.hash.0);
-        out.i64(self.written_max.as_micros()).raw(&self.levels.to_le_bytes()).u64(self.blocks);
+        out.i64(self.written_max.as_micros())
+            .raw(&self.levels.to_le_bytes())
+            .u64(self.blocks);
         out.0
     }
 
     /// Reads the ledger of a store; `None` when nothing was ever applied to it.
     pub(crate) fn load(read: &dyn Read) -> Result<Option<Self>> {
-        let Some(state) = read.get(key::META, key::STATE)? else { return Ok(None) };
-        let mut ledger = Self::decode_state(&state)
-            .map_err(|fault| fault.in_table("meta", key::STATE))?;
+        let Some(state) = read.get(key::META, key::STATE)? else {
+            return Ok(None);
+        };
+        let mut ledger =
+            Self::decode_state(&state).map_err(|fault| fault.in_table("meta", key::STATE))?;
         let mut cursor = read.cursor(key::META, &KeyRange::prefix(b"layer"))?;
         while let Some((row_key, value)) = cursor.entry() {
-            let number = row_key.last_chunk::<2>().ok_or_else(|| {
-                Error::corrupt("tables: `meta`: the key of a layer is too short")
-            })?;
-            let layer = LayerState::decode(value)
-                .map_err(|fault| fault.in_table("meta", row_key))?;
-            ledger.layers.insert(LayerId(u16::from_be_bytes(*number)), layer);
+            let number = row_key
+                .last_chunk::<2>()
+                .ok_or_else(|| Error::corrupt("tables: `meta`: the key of a layer is too short"))?;
+            let layer =
+                LayerState::decode(value).map_err(|fault| fault.in_table("meta", row_key))?;
+            ledger
+                .layers
+                .insert(LayerId(u16::from_be_bytes(*number)), layer);
             cursor.advance()?;
         }
         Ok(Some(ledger))
@@ -125,7 +135,9 @@ impl Ledger {
     fn decode_state(bytes: &[u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         if input.u8()? != STATE_FORMAT {
-            return Err(Fault::Value { what: "format of the state row" });
+            return Err(Fault::Value {
+                what: "format of the state row",
+            });
         }
         let ledger = Self {
             commit: input.u64()?,
@@ -140,7 +152,10 @@ impl Ledger {
     }
 
     pub(crate) fn layer_named(&self, name: &str) -> Option<LayerId> {
-        self.layers.iter().find(|(_, state)| state.def.name == name).map(|(id, _)| *id)
+        self.layers
+            .iter()
+            .find(|(_, state)| state.def.name == name)
+            .map(|(id, _)| *id)
     }
 
     pub(crate) fn layer(&self, id: LayerId) -> Result<&LayerState> {
@@ -170,7 +185,10 @@ mod tests {
             blocks: 3,
             layers: BTreeMap::new(),
         };
-        let layer = LayerState { live: 2, ..LayerState::new(LayerDef::new("main")) };
+        let layer = LayerState {
+            live: 2,
+            ..LayerState::new(LayerDef::new("main"))
+        };
         ledger.layers.insert(LayerId(0x0102), layer.clone());
         let mut batch = Batch::new();
         batch.put(key::META, key::STATE, ledger.encode_state());

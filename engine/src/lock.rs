@@ -62,8 +62,11 @@ fn locked(path: &Path) -> Error {
         (Ok(_), holder) if !holder.is_empty() => format!("by {holder} or its readers"),
         _ => "by another process".into(),
     };
-    Error::new(ErrorKind::Locked, format!("the store is open elsewhere, {by}; wait or end it"))
-        .at(path)
+    Error::new(
+        ErrorKind::Locked,
+        format!("the store is open elsewhere, {by}; wait or end it"),
+    )
+    .at(path)
 }
 
 #[cfg(test)]
@@ -77,12 +80,22 @@ mod tests {
         let writer = Lock::exclusive(dir.path()).unwrap();
         let error = Lock::exclusive(dir.path()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
-        assert!(error.to_string().contains(&format!("process {}", std::process::id())));
-        assert_eq!(Lock::shared(dir.path()).unwrap_err().kind(), ErrorKind::Locked);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("process {}", std::process::id()))
+        );
+        assert_eq!(
+            Lock::shared(dir.path()).unwrap_err().kind(),
+            ErrorKind::Locked
+        );
         drop(writer);
         let reader = Lock::shared(dir.path()).unwrap();
         let second = Lock::shared(dir.path()).unwrap();
-        assert_eq!(Lock::exclusive(dir.path()).unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(
+            Lock::exclusive(dir.path()).unwrap_err().kind(),
+            ErrorKind::Locked
+        );
         drop((reader, second));
         Lock::exclusive(dir.path()).unwrap();
     }

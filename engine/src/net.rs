@@ -116,7 +116,9 @@ impl Writable {
             None => Ok(()),
             Some(why) => Err(Error::new(
                 ErrorKind::Poisoned,
-                format!("nothing more is written after an earlier failure ({why}); open the store again"),
+                format!(
+                    "nothing more is written after an earlier failure ({why}); open the store again"
+                ),
             )),
         }
     }
@@ -127,12 +129,19 @@ impl Writable {
 
     /// Appends a commit to the journal and to the group being gathered.
     fn enqueue(&self, state: &mut State, built: Built, cost: &mut Cost) -> Result<()> {
-        let Built { mut finished, erasable } = built;
+        let Built {
+            mut finished,
+            erasable,
+        } = built;
         let info = &finished.body.info;
         let body = finished.body.encode();
         let before = self.journal.appended_bytes();
-        let frame =
-            FrameRef { seq: info.number, chain: &info.hash.0, body: &body, erasable: &erasable };
+        let frame = FrameRef {
+            seq: info.number,
+            chain: &info.hash.0,
+            body: &body,
+            erasable: &erasable,
+        };
         if let Err(error) = self.journal.append(&frame) {
             if error.kind() == blocknet_wal::ErrorKind::Poisoned {
                 self.poison(&error);
@@ -302,9 +311,8 @@ impl Net {
         let (receipt, full) = {
             let mut state = writable.state.lock();
             writable.check_poisoned()?;
-            let (built, mut receipt) = self.with_writer(writable, &state, |writer| {
-                writer.build(commit)
-            })?;
+            let (built, mut receipt) =
+                self.with_writer(writable, &state, |writer| writer.build(commit))?;
             if let Some(built) = built {
                 writable.enqueue(&mut state, built, &mut receipt.cost)?;
             }
@@ -324,7 +332,10 @@ impl Net {
         run: impl FnOnce(&Writer<'_>) -> Result<T>,
     ) -> Result<T> {
         let layers = [&state.gathering, &state.syncing];
-        let overlay = Overlay { layers: &layers, base: &*writable.store };
+        let overlay = Overlay {
+            layers: &layers,
+            base: &*writable.store,
+        };
         run(&Writer {
             spec: &self.spec,
             net: &self.id,
@@ -351,11 +362,14 @@ impl Net {
     /// [`ErrorKind::Invalid`] for a definition out of range or a name in use; otherwise as for
     /// [`Net::commit`].
     pub fn create_layer(&self, def: LayerDef, author: &str, reason: &str) -> Result<LayerId> {
-        self.define_layer(def, &Commit {
-            author: author.into(),
-            reason: reason.into(),
-            ..Commit::default()
-        })
+        self.define_layer(
+            def,
+            &Commit {
+                author: author.into(),
+                reason: reason.into(),
+                ..Commit::default()
+            },
+        )
         .map(|(layer, _)| layer)
     }
 
@@ -366,7 +380,9 @@ impl Net {
     pub fn define_layer(&self, def: LayerDef, commit: &Commit) -> Result<(LayerId, Receipt)> {
         def.check()?;
         if !commit.assertions.is_empty() {
-            return Err(Error::invalid("a commit that defines a layer has no assertions"));
+            return Err(Error::invalid(
+                "a commit that defines a layer has no assertions",
+            ));
         }
         let writable = self.writable()?;
         let mut receipt;
@@ -374,9 +390,17 @@ impl Net {
             let mut state = writable.state.lock();
             writable.check_poisoned()?;
             if state.ledger.layer_named(&def.name).is_some() {
-                return Err(Error::invalid(format!("the layer `{}` exists already", def.name)));
+                return Err(Error::invalid(format!(
+                    "the layer `{}` exists already",
+                    def.name
+                )));
             }
-            let newest = state.ledger.layers.keys().next_back().map_or(0, |id| id.number());
+            let newest = state
+                .ledger
+                .layers
+                .keys()
+                .next_back()
+                .map_or(0, |id| id.number());
             let layer = LayerId(newest.checked_add(1).ok_or_else(|| {
                 Error::invalid("the net has 65535 layers, which is all it can have")
             })?);
@@ -406,16 +430,20 @@ impl Net {
     /// Writes commit 1: the net itself and its layer `main`.
     pub(crate) fn found(&self, author: &str, reason: &str) -> Result<()> {
         let writable = self.writable()?;
-        let commit =
-            Commit { author: author.into(), reason: reason.into(), ..Commit::default() };
+        let commit = Commit {
+            author: author.into(),
+            reason: reason.into(),
+            ..Commit::default()
+        };
         {
             let mut state = writable.state.lock();
             let definitions = vec![
                 Definition::Net(self.spec),
                 Definition::Layer(LayerId::MAIN, LayerDef::new("main")),
             ];
-            let built =
-                self.with_writer(writable, &state, |writer| writer.define(definitions, &commit))?;
+            let built = self.with_writer(writable, &state, |writer| {
+                writer.define(definitions, &commit)
+            })?;
             writable.enqueue(&mut state, built, &mut Cost::default())?;
         }
         self.sync()
@@ -431,9 +459,10 @@ impl Net {
     pub fn view(&self, as_of: AsOf, valid: Moment) -> Result<View<'_>> {
         let read: Box<dyn Read + '_> = match &self.inner {
             Inner::Writable(writable) => writable.store.snapshot()?,
-            Inner::ReadOnly(read_only) => {
-                Box::new(Overlay { layers: &read_only.overlay, base: &*read_only.base })
-            }
+            Inner::ReadOnly(read_only) => Box::new(Overlay {
+                layers: &read_only.overlay,
+                base: &*read_only.base,
+            }),
         };
         View::new(read, &self.spec, as_of, valid)
     }
@@ -453,12 +482,18 @@ impl Net {
     pub fn disk_bytes(&self) -> Result<(u64, u64)> {
         match &self.inner {
             Inner::Writable(writable) => Ok((
-                writable.journal.segments().iter().map(|segment| segment.len_bytes).sum(),
+                writable
+                    .journal
+                    .segments()
+                    .iter()
+                    .map(|segment| segment.len_bytes)
+                    .sum(),
                 writable.store.disk_bytes()?,
             )),
-            Inner::ReadOnly(read_only) => {
-                Ok((read_only.journal_bytes, crate::open::dir_len_bytes(&self.dir.join(crate::open::TABLES_DIR))?))
-            }
+            Inner::ReadOnly(read_only) => Ok((
+                read_only.journal_bytes,
+                crate::open::dir_len_bytes(&self.dir.join(crate::open::TABLES_DIR))?,
+            )),
         }
     }
 
@@ -475,7 +510,9 @@ impl Net {
     }
 
     fn shut(&mut self) -> Result<()> {
-        let Inner::Writable(writable) = &mut self.inner else { return Ok(()) };
+        let Inner::Writable(writable) = &mut self.inner else {
+            return Ok(());
+        };
         writable.check_poisoned()?;
         let newest = writable.state.lock().queued;
         writable.settle(newest)?;

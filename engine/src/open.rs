@@ -77,7 +77,11 @@ impl fmt::Display for OpenReport {
             writeln!(f, "journal: {cut}")?;
         }
         if let Some(why) = &self.rebuilt {
-            writeln!(f, "tables: {why}; rebuilt from the journal, {} commits", self.replayed)?;
+            writeln!(
+                f,
+                "tables: {why}; rebuilt from the journal, {} commits",
+                self.replayed
+            )?;
         } else if self.replayed > 0 {
             writeln!(
                 f,
@@ -116,7 +120,9 @@ pub struct NetBuilder {
 
 impl fmt::Debug for NetBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NetBuilder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("NetBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,7 +202,14 @@ impl NetBuilder {
         }
     }
 
-    fn net(&self, dir: &Path, spec: NetSpec, id: [u8; 16], report: OpenReport, inner: Inner) -> Net {
+    fn net(
+        &self,
+        dir: &Path,
+        spec: NetSpec,
+        id: [u8; 16],
+        report: OpenReport,
+        inner: Inner,
+    ) -> Net {
         Net {
             dir: dir.to_path_buf(),
             spec,
@@ -217,12 +230,17 @@ impl NetBuilder {
         let dir = dir.as_ref();
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("the system gives no random bytes: {error}"))
+            Error::new(
+                ErrorKind::Io,
+                format!("the system gives no random bytes: {error}"),
+            )
         })?;
         let lock = if self.env.is_none() {
             let mut builder = fs::DirBuilder::new();
             std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-            builder.create(dir).map_err(|error| Error::io("create the directory", dir, error))?;
+            builder
+                .create(dir)
+                .map_err(|error| Error::io("create the directory", dir, error))?;
             let mut entries =
                 fs::read_dir(dir).map_err(|error| Error::io("list the directory", dir, error))?;
             if entries.next().is_some() {
@@ -251,7 +269,10 @@ impl NetBuilder {
                 sync_dir(parent)?;
             }
         }
-        let report = OpenReport { clean: true, ..OpenReport::default() };
+        let report = OpenReport {
+            clean: true,
+            ..OpenReport::default()
+        };
         let writable = Writable::new(journal, store, Ledger::new(), lock);
         let net = self.net(dir, spec, id, report, Inner::Writable(Box::new(writable)));
         net.found(&self.author, &self.reason)?;
@@ -290,7 +311,9 @@ impl NetBuilder {
             }
         };
         let witness = (ledger.commit > 0).then_some(ledger.commit);
-        let Found { recovery, spec, id, .. } = found;
+        let Found {
+            recovery, spec, id, ..
+        } = found;
         let (journal, cut) =
             recovery.into_journal(self.journal_options(), witness, &dir.join(QUARANTINE_DIR))?;
         report.cut = cut.cut.map(|cut| {
@@ -367,16 +390,23 @@ impl NetBuilder {
         let overlay = catch_up.layer;
         let journal_bytes = found.journal_bytes;
         let (spec, id) = (found.spec, found.id);
-        let read_only = ReadOnly { base, overlay, journal_bytes, _lock: lock };
+        let read_only = ReadOnly {
+            base,
+            overlay,
+            journal_bytes,
+            _lock: lock,
+        };
         Ok(self.net(dir, spec, id, report, Inner::ReadOnly(Box::new(read_only))))
     }
 
     fn create_tables(&self, dir: &Path) -> Result<Box<dyn Store>> {
         match self.tables {
             #[cfg(feature = "rocks")]
-            TablesKind::Rocks => {
-                Ok(Box::new(blocknet_kv::RocksStore::create(dir, key::SCHEMA, self.rocks())?))
-            }
+            TablesKind::Rocks => Ok(Box::new(blocknet_kv::RocksStore::create(
+                dir,
+                key::SCHEMA,
+                self.rocks(),
+            )?)),
             TablesKind::Memory => {
                 let _ = dir;
                 Ok(Box::new(MemStore::new(key::SCHEMA)))
@@ -387,9 +417,11 @@ impl NetBuilder {
     fn open_tables(&self, dir: &Path) -> Result<Box<dyn Store>> {
         match self.tables {
             #[cfg(feature = "rocks")]
-            TablesKind::Rocks => {
-                Ok(Box::new(blocknet_kv::RocksStore::open(dir, key::SCHEMA, self.rocks())?))
-            }
+            TablesKind::Rocks => Ok(Box::new(blocknet_kv::RocksStore::open(
+                dir,
+                key::SCHEMA,
+                self.rocks(),
+            )?)),
             TablesKind::Memory => self.create_tables(dir),
         }
     }
@@ -491,15 +523,27 @@ impl Found {
             .at(dir)
         })?;
         let body = decode_body(&first, None)?;
-        let spec = body.definitions.iter().find_map(|definition| match definition {
-            Definition::Net(spec) => Some(*spec),
-            Definition::Layer(..) => None,
-        });
+        let spec = body
+            .definitions
+            .iter()
+            .find_map(|definition| match definition {
+                Definition::Net(spec) => Some(*spec),
+                Definition::Layer(..) => None,
+            });
         let spec = spec.ok_or_else(|| {
             Error::corrupt("journal: commit 1 does not say what net this is").at(dir)
         })?;
-        let journal_bytes = recovery.segments().iter().map(|segment| segment.len_bytes).sum();
-        Ok(Self { recovery, spec, id, journal_bytes })
+        let journal_bytes = recovery
+            .segments()
+            .iter()
+            .map(|segment| segment.len_bytes)
+            .sum();
+        Ok(Self {
+            recovery,
+            spec,
+            id,
+            journal_bytes,
+        })
     }
 
     fn report(&self) -> OpenReport {
@@ -514,14 +558,19 @@ impl Found {
     fn chain_at(&self, commit: u64) -> Result<Hash> {
         match self.recovery.frames(commit)?.next().transpose()? {
             Some(frame) if frame.seq == commit => Ok(Hash(frame.chain)),
-            _ => Err(Error::corrupt(format!("journal: commit {commit} is missing"))),
+            _ => Err(Error::corrupt(format!(
+                "journal: commit {commit} is missing"
+            ))),
         }
     }
 }
 
 fn decode_body(frame: &Frame, spec: Option<&NetSpec>) -> Result<Body> {
     let body = Body::decode(&frame.body, spec).map_err(|fault| {
-        Error::corrupt(format!("journal: commit {}: {fault}; the frame is intact", frame.seq))
+        Error::corrupt(format!(
+            "journal: commit {}: {fault}; the frame is intact",
+            frame.seq
+        ))
     })?;
     if body.info.number != frame.seq || body.info.hash != Hash(frame.chain) {
         return Err(Error::corrupt(format!(
@@ -562,9 +611,18 @@ impl<'a> CatchUp<'a> {
             Erasable::Present(bytes) => Some(bytes.as_slice()),
             Erasable::Erased => None,
         };
-        let overlay = Overlay { layers: &self.layer, base: self.base };
-        let mut finished =
-            replay(&self.spec, &self.id, &self.ledger, &overlay, &body, erasable)?;
+        let overlay = Overlay {
+            layers: &self.layer,
+            base: self.base,
+        };
+        let mut finished = replay(
+            &self.spec,
+            &self.id,
+            &self.ledger,
+            &overlay,
+            &body,
+            erasable,
+        )?;
         self.layer[0].apply(&finished.batch);
         self.batch.append(&mut finished.batch);
         self.ledger = finished.ledger;
@@ -593,8 +651,7 @@ fn quarantine(dir: &Path, tables: &Path) -> Result<PathBuf> {
     let free = (1..u32::MAX)
         .map(|n| quarantine.join(format!("{TABLES_DIR}-{n}")))
         .find(|path| !path.exists());
-    let target =
-        free.ok_or_else(|| Error::invalid("the quarantine is full").at(&quarantine))?;
+    let target = free.ok_or_else(|| Error::invalid("the quarantine is full").at(&quarantine))?;
     fs::rename(tables, &target).map_err(|error| Error::io("move the tables", tables, error))?;
     sync_dir(&quarantine)?;
     sync_dir(dir)?;
@@ -612,7 +669,10 @@ pub(crate) fn dir_len_bytes(dir: &Path) -> Result<u64> {
     let list = |error| Error::io("list the directory", dir, error);
     let mut bytes = 0;
     for entry in fs::read_dir(dir).map_err(list)? {
-        bytes += entry.and_then(|entry| entry.metadata()).map_err(list)?.len();
+        bytes += entry
+            .and_then(|entry| entry.metadata())
+            .map_err(list)?
+            .len();
     }
     Ok(bytes)
 }

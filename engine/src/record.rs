@@ -60,13 +60,24 @@ impl Extent {
 
     /// A box without known altitude.
     pub fn flat(west: f64, south: f64, east: f64, north: f64) -> Self {
-        Self { west, south, east, north, floor: None, top: None }
+        Self {
+            west,
+            south,
+            east,
+            north,
+            floor: None,
+            top: None,
+        }
     }
 
     /// The same box between two altitudes.
     #[must_use]
     pub fn between(self, floor: f64, top: f64) -> Self {
-        Self { floor: Some(floor), top: Some(top), ..self }
+        Self {
+            floor: Some(floor),
+            top: Some(top),
+            ..self
+        }
     }
 
     /// The place an entity is filed under: the centre of the box. With only one of floor and top
@@ -121,7 +132,11 @@ impl Extent {
 
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{},{},{},{}]", self.west, self.south, self.east, self.north)?;
+        write!(
+            f,
+            "[{},{},{},{}]",
+            self.west, self.south, self.east, self.north
+        )?;
         match (self.floor, self.top) {
             (None, None) => Ok(()),
             (floor, top) => {
@@ -161,7 +176,9 @@ impl ChangeKind {
             0 => Ok(Self::Change),
             1 => Ok(Self::Correct),
             2 => Ok(Self::Retract),
-            _ => Err(Fault::Value { what: "change kind" }),
+            _ => Err(Fault::Value {
+                what: "change kind",
+            }),
         }
     }
 }
@@ -211,14 +228,20 @@ impl Place {
     pub(crate) fn new(spec: &NetSpec, extent: &Extent) -> Result<(Self, Geocode)> {
         let geocode = spec.encode(&extent.anchor())?;
         let level = level_of(spec, extent);
-        Ok((Self::of(level, spec.stored(&geocode, level).as_ref()), geocode))
+        Ok((
+            Self::of(level, spec.stored(&geocode, level).as_ref()),
+            geocode,
+        ))
     }
 
     pub(crate) fn of(level: u8, code: &[u8]) -> Self {
         let mut bytes = [0; 33];
         bytes[0] = level;
         bytes[1..=code.len()].copy_from_slice(code);
-        Self { len: 1 + u8::try_from(code.len()).expect("codes have at most 32 bytes"), bytes }
+        Self {
+            len: 1 + u8::try_from(code.len()).expect("codes have at most 32 bytes"),
+            bytes,
+        }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -238,12 +261,15 @@ impl Place {
         match level {
             Self::NOWHERE_LEVEL => Ok(1),
             level if level <= spec.block_digits() => Ok(1 + spec.stored_len_bytes()),
-            _ => Err(Fault::Value { what: "level of a place" }),
+            _ => Err(Fault::Value {
+                what: "level of a place",
+            }),
         }
     }
 
     pub(crate) fn geocode(&self, spec: &NetSpec, altitude_known: bool) -> Option<Geocode> {
-        spec.from_stored(&self.as_bytes()[1..], self.level(), altitude_known).ok()
+        spec.from_stored(&self.as_bytes()[1..], self.level(), altitude_known)
+            .ok()
     }
 
     fn decode(input: &mut Decoder<'_>, spec: &NetSpec) -> Result<Self, Fault> {
@@ -298,8 +324,13 @@ impl Header {
     pub(crate) const LEN_BYTES_MIN: usize = 2 + 2 + 8 + 2 + 1 + 16 + 1 + 4 + 32 + 32 + 1;
 
     pub(crate) fn encode(&self, out: &mut Encoder) {
-        out.u16(self.layer.0).short(self.id.as_bytes()).u64(self.ordinal).u16(self.flags);
-        out.u8(self.kind as u8).i64(self.valid.from.as_micros()).i64(self.valid.to.as_micros());
+        out.u16(self.layer.0)
+            .short(self.id.as_bytes())
+            .u64(self.ordinal)
+            .u16(self.flags);
+        out.u8(self.kind as u8)
+            .i64(self.valid.from.as_micros())
+            .i64(self.valid.to.as_micros());
         out.raw(self.place.as_bytes());
         if let Some(extent) = &self.extent {
             for degrees in [extent.west, extent.south, extent.east, extent.north] {
@@ -309,9 +340,14 @@ impl Header {
                 out.f64(metres);
             }
         }
-        out.u32(self.payload_len).raw(&self.commitment.0).raw(&self.previous.0);
+        out.u32(self.payload_len)
+            .raw(&self.commitment.0)
+            .raw(&self.previous.0);
         let own = [&self.author, &self.reason, &self.source];
-        let given = own.iter().rev().fold(0, |bits, text| bits << 1 | u8::from(text.is_some()));
+        let given = own
+            .iter()
+            .rev()
+            .fold(0, |bits, text| bits << 1 | u8::from(text.is_some()));
         out.u8(given);
         for text in own.into_iter().flatten() {
             out.short(text.as_bytes());
@@ -333,19 +369,31 @@ impl Header {
         };
         let place = Place::decode(input, spec)?;
         if place.is_nowhere() != (flags & flag::ABSENCE != 0) {
-            return Err(Fault::Value { what: "place of an absence" });
+            return Err(Fault::Value {
+                what: "place of an absence",
+            });
         }
-        let extent = if place.is_nowhere() { None } else { Some(decode_extent(input, flags)?) };
+        let extent = if place.is_nowhere() {
+            None
+        } else {
+            Some(decode_extent(input, flags)?)
+        };
         let payload_len = input.u32()?;
         let commitment = Hash(input.array()?);
         let previous = Hash(input.array()?);
         let given = input.u8()?;
         let mut own = |bit: u8| -> Result<Option<Box<str>>, Fault> {
-            if given & bit == 0 { Ok(None) } else { Ok(Some(input.text()?.into())) }
+            if given & bit == 0 {
+                Ok(None)
+            } else {
+                Ok(Some(input.text()?.into()))
+            }
         };
         let (author, reason, source) = (own(1)?, own(2)?, own(4)?);
         if given > 7 {
-            return Err(Fault::Value { what: "flags of own texts" });
+            return Err(Fault::Value {
+                what: "flags of own texts",
+            });
         }
         Ok(Self {
             layer,
@@ -389,7 +437,11 @@ impl Header {
         let mut out = Encoder::with_capacity(256);
         self.encode(&mut out);
         let mut hasher = Hasher::new("blocknet/version/1");
-        hasher.fixed(net).u64(version.commit).u32(version.index).bytes(&out.0);
+        hasher
+            .fixed(net)
+            .u64(version.commit)
+            .u32(version.index)
+            .bytes(&out.0);
         hasher.finish()
     }
 }
@@ -397,7 +449,11 @@ impl Header {
 fn decode_extent(input: &mut Decoder<'_>, flags: u16) -> Result<Extent, Fault> {
     let (west, south, east, north) = (input.f64()?, input.f64()?, input.f64()?, input.f64()?);
     let mut metres = |known: u16| -> Result<Option<f64>, Fault> {
-        if flags & known == 0 { Ok(None) } else { input.f64().map(Some) }
+        if flags & known == 0 {
+            Ok(None)
+        } else {
+            input.f64().map(Some)
+        }
     };
     let extent = Extent {
         west,
@@ -407,7 +463,9 @@ fn decode_extent(input: &mut Decoder<'_>, flags: u16) -> Result<Extent, Fault> {
         floor: metres(flag::FLOOR_KNOWN)?,
         top: metres(flag::TOP_KNOWN)?,
     };
-    extent.check().map_err(|_| Fault::Value { what: "extent" })?;
+    extent
+        .check()
+        .map_err(|_| Fault::Value { what: "extent" })?;
     Ok(extent)
 }
 
@@ -452,12 +510,21 @@ impl<'a> RowRef<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         if input.u8()? != ROW_VERSION {
-            return Err(Fault::Value { what: "form of a version row" });
+            return Err(Fault::Value {
+                what: "form of a version row",
+            });
         }
-        let version = Version { commit: input.u64()?, index: input.u32()? };
+        let version = Version {
+            commit: input.u64()?,
+            index: input.u32()?,
+        };
         let header = input.short()?;
         input.raw(SALT_LEN_BYTES)?;
-        Ok(Self { version, header, payload: input.0 })
+        Ok(Self {
+            version,
+            header,
+            payload: input.0,
+        })
     }
 
     /// The interval and flags alone, without building the header: what a scan looks at first.
@@ -478,7 +545,9 @@ impl<'a> RowRef<'a> {
         let header = Header::decode(&mut input, spec)?;
         input.finish()?;
         if header.payload_len as usize != self.payload.len() {
-            return Err(Fault::Value { what: "payload length" });
+            return Err(Fault::Value {
+                what: "payload length",
+            });
         }
         Ok(header)
     }
@@ -496,7 +565,9 @@ pub(crate) struct Closing {
 impl Closing {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(52);
-        out.u8(ROW_CLOSING).i64(self.valid.from.as_micros()).i64(self.valid.to.as_micros());
+        out.u8(ROW_CLOSING)
+            .i64(self.valid.from.as_micros())
+            .i64(self.valid.to.as_micros());
         out.raw(self.moved_to.as_bytes());
         out.0
     }
@@ -521,7 +592,10 @@ impl<'a> Peeked<'a> {
         let to = Moment::from_micros(input.i64()?);
         let moved_to = Place::decode(&mut input, spec)?;
         input.finish()?;
-        Ok(Self::Closing(Closing { valid: Interval { from, to }, moved_to }))
+        Ok(Self::Closing(Closing {
+            valid: Interval { from, to },
+            moved_to,
+        }))
     }
 
     pub(crate) fn valid(&self) -> Interval {

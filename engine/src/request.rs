@@ -35,12 +35,19 @@ pub struct Valid {
 impl Valid {
     /// From `from` until the entity's next known valid-from.
     pub fn from(from: Moment) -> Self {
-        Self { from: Some(from), ..Self::default() }
+        Self {
+            from: Some(from),
+            ..Self::default()
+        }
     }
 
     /// In `from..to`.
     pub fn between(from: Moment, to: Moment) -> Self {
-        Self { from: Some(from), end: End::At(to), ..Self::default() }
+        Self {
+            from: Some(from),
+            end: End::At(to),
+            ..Self::default()
+        }
     }
 }
 
@@ -86,7 +93,11 @@ impl Assertion {
         extent: Extent,
         payload: impl Into<Vec<u8>>,
     ) -> Self {
-        Self { extent: Some(extent), payload: payload.into(), ..Self::absence(layer, id) }
+        Self {
+            extent: Some(extent),
+            payload: payload.into(),
+            ..Self::absence(layer, id)
+        }
     }
 
     /// Absence of `id` from the commit's recorded time on.
@@ -120,7 +131,10 @@ impl Assertion {
     /// The same assertion, refused unless `precondition` holds.
     #[must_use]
     pub fn expect(self, precondition: Precondition) -> Self {
-        Self { precondition: Some(precondition), ..self }
+        Self {
+            precondition: Some(precondition),
+            ..self
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -135,18 +149,27 @@ impl Assertion {
                 limit::PAYLOAD_LEN_BYTES_MAX
             )));
         }
-        for text in [&self.author, &self.reason, &self.source].into_iter().flatten() {
+        for text in [&self.author, &self.reason, &self.source]
+            .into_iter()
+            .flatten()
+        {
             check_text(text)?;
         }
         if self.valid.from.is_some_and(|from| !from.is_date()) {
-            return Err(Error::invalid("valid-from lies outside the years 0001 to 9999"));
+            return Err(Error::invalid(
+                "valid-from lies outside the years 0001 to 9999",
+            ));
         }
         if let End::At(to) = self.valid.end {
             if !to.is_date() {
-                return Err(Error::invalid("valid-to lies outside the years 0001 to 9999"));
+                return Err(Error::invalid(
+                    "valid-to lies outside the years 0001 to 9999",
+                ));
             }
             if self.valid.from.is_some_and(|from| from > to) {
-                return Err(Error::invalid(format!("valid-to {to} lies before valid-from")));
+                return Err(Error::invalid(format!(
+                    "valid-to {to} lies before valid-from"
+                )));
             }
         }
         Ok(())
@@ -183,7 +206,11 @@ pub struct Commit {
 impl Commit {
     /// A commit of `assertions` by `author`.
     pub fn new(author: impl Into<String>, assertions: Vec<Assertion>) -> Self {
-        Self { author: author.into(), assertions, ..Self::default() }
+        Self {
+            author: author.into(),
+            assertions,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -55,8 +55,9 @@ impl<'v, 'a> Scan<'v, 'a> {
         wanted: Wanted<'v>,
     ) -> Self {
         let selected = |layer: LayerId| layers.is_none_or(|layers| layers.contains(&layer));
-        let with_history =
-            view.layers().any(|(layer, _)| selected(layer) && !view.is_current(layer));
+        let with_history = view
+            .layers()
+            .any(|(layer, _)| selected(layer) && !view.is_current(layer));
         Self {
             view,
             ranges: ranges.into(),
@@ -78,7 +79,9 @@ impl<'v, 'a> Scan<'v, 'a> {
     fn step(&mut self) -> Result<Option<Record>> {
         loop {
             let Some(cursors) = &mut self.cursors else {
-                let Some(range) = self.ranges.pop_front() else { return Ok(None) };
+                let Some(range) = self.ranges.pop_front() else {
+                    return Ok(None);
+                };
                 let keys = range.keys();
                 let read = self.view.read();
                 self.cursors = Some(Cursors {
@@ -103,8 +106,18 @@ impl<'v, 'a> Scan<'v, 'a> {
 
     /// Settles what the group answers and moves both cursors behind it.
     fn resolve(&mut self) -> Result<Option<Record>> {
-        let Self { view, cursors, wanted, layers, group, rows_read, .. } = self;
-        let Some(cursors) = cursors else { return Ok(None) };
+        let Self {
+            view,
+            cursors,
+            wanted,
+            layers,
+            group,
+            rows_read,
+            ..
+        } = self;
+        let Some(cursors) = cursors else {
+            return Ok(None);
+        };
         let spec = view.spec();
         let place_len = 1 + spec.stored_len_bytes();
         let layer = group
@@ -112,13 +125,21 @@ impl<'v, 'a> Scan<'v, 'a> {
             .and_then(|entity| entity.first_chunk::<2>())
             .map(|number| LayerId(u16::from_be_bytes(*number)))
             .ok_or_else(|| {
-                Fault::Truncated { need: place_len + 2, have: group.len() }
-                    .in_table("records", group)
+                Fault::Truncated {
+                    need: place_len + 2,
+                    have: group.len(),
+                }
+                .in_table("records", group)
             })?;
         let bound = view.bound(layer);
-        let skip = layers.as_ref().is_some_and(|layers| !layers.contains(&layer));
+        let skip = layers
+            .as_ref()
+            .is_some_and(|layers| !layers.contains(&layer));
         let wants = |header: &Header| {
-            header.extent.as_ref().is_some_and(|extent| wanted(header.layer, extent))
+            header
+                .extent
+                .as_ref()
+                .is_some_and(|extent| wanted(header.layer, extent))
         };
 
         // The version that answers so far, with the record where it is wanted.
@@ -126,7 +147,12 @@ impl<'v, 'a> Scan<'v, 'a> {
         let take = |row: &RowRef<'_>| -> Result<(Version, Option<Record>), Fault> {
             let header = row.header(spec)?;
             let record = wants(&header).then(|| {
-                Record::new(spec, row.version, header, Bytes::copy_from_slice(row.payload))
+                Record::new(
+                    spec,
+                    row.version,
+                    header,
+                    Bytes::copy_from_slice(row.payload),
+                )
             });
             Ok((row.version, record))
         };
@@ -140,7 +166,11 @@ impl<'v, 'a> Scan<'v, 'a> {
                         let (valid, _) = row.peek()?;
                         let answers =
                             row.version.commit <= bound && valid.contains(view.valid_at());
-                        if answers { take(&row).map(Some) } else { Ok(None) }
+                        if answers {
+                            take(&row).map(Some)
+                        } else {
+                            Ok(None)
+                        }
                     })
                     .map_err(|fault| fault.in_table("records", row_key))?;
             }
@@ -172,9 +202,21 @@ impl<'v, 'a> Scan<'v, 'a> {
                     };
                 }
             }
-            if rows >= if settled { ROWS_BEFORE_SEEK } else { ROWS_BEFORE_PATH } {
+            if rows
+                >= if settled {
+                    ROWS_BEFORE_SEEK
+                } else {
+                    ROWS_BEFORE_PATH
+                }
+            {
                 // No version has number zero, so its inversion lies behind the group.
-                history.seek(&key::history(group, Version { commit: 0, index: 0 }))?;
+                history.seek(&key::history(
+                    group,
+                    Version {
+                        commit: 0,
+                        index: 0,
+                    },
+                ))?;
                 if !settled {
                     return by_path(view, group, place_len, layer, wants);
                 }
@@ -197,8 +239,12 @@ fn by_path(
 ) -> Result<Option<Record>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
-    let Some(head) = path.head()? else { return Ok(None) };
-    let Some(track) = view.answering(&path, &head, layer)? else { return Ok(None) };
+    let Some(head) = path.head()? else {
+        return Ok(None);
+    };
+    let Some(track) = view.answering(&path, &head, layer)? else {
+        return Ok(None);
+    };
     if track.place.as_bytes() != place {
         return Ok(None);
     }

@@ -71,7 +71,10 @@ pub struct Interval {
 
 impl Interval {
     /// Everything.
-    pub const ALL: Self = Self { from: Moment::MIN, to: Moment::MAX };
+    pub const ALL: Self = Self {
+        from: Moment::MIN,
+        to: Moment::MAX,
+    };
 
     /// Whether the interval holds no moment at all.
     pub fn is_empty(self) -> bool {
@@ -86,7 +89,10 @@ impl Interval {
     /// The part shared with `other`, which may be empty.
     #[must_use]
     pub fn intersect(self, other: Self) -> Self {
-        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
+        Self {
+            from: self.from.max(other.from),
+            to: self.to.min(other.to),
+        }
     }
 
     /// Whether the two share a moment.
@@ -131,10 +137,22 @@ mod tests {
 
     #[test]
     fn intervals_are_half_open() {
-        let interval = Interval { from: Moment::from_micros(1), to: Moment::from_micros(3) };
+        let interval = Interval {
+            from: Moment::from_micros(1),
+            to: Moment::from_micros(3),
+        };
         assert!(interval.contains(interval.from) && !interval.contains(interval.to));
-        let next = Interval { from: interval.to, to: Moment::MAX };
+        let next = Interval {
+            from: interval.to,
+            to: Moment::MAX,
+        };
         assert!(!interval.overlaps(next));
-        assert!(Interval { to: interval.from, ..interval }.is_empty());
+        assert!(
+            Interval {
+                to: interval.from,
+                ..interval
+            }
+            .is_empty()
+        );
     }
 }

@@ -73,12 +73,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(
-        spec: &NetSpec,
-        version: Version,
-        header: Header,
-        payload: Bytes,
-    ) -> Self {
+    pub(crate) fn new(spec: &NetSpec, version: Version, header: Header, payload: Bytes) -> Self {
         let geocode = header.place.geocode(spec, header.altitude_known());
         let is = |bit: u16| header.flags & bit != 0;
         Self {
@@ -178,7 +173,13 @@ impl<'a> View<'a> {
     ) -> Result<Self> {
         let ledger = Ledger::load(&*read)?
             .ok_or_else(|| Error::corrupt("tables: `meta`: the row `state` is missing"))?;
-        let mut view = Self { read, spec, ledger, bounds: BTreeMap::new(), valid };
+        let mut view = Self {
+            read,
+            spec,
+            ledger,
+            bounds: BTreeMap::new(),
+            valid,
+        };
         view.bounds = view.bounds_at(as_of)?;
         Ok(view)
     }
@@ -226,8 +227,10 @@ impl<'a> View<'a> {
     /// # Errors
     /// As for [`crate::Net::view`].
     pub fn sibling(&self, as_of: AsOf, valid: Moment) -> Result<View<'_>> {
-        let read: Box<dyn Read + '_> =
-            Box::new(Overlay::<&MemLayer> { layers: &[], base: &*self.read });
+        let read: Box<dyn Read + '_> = Box::new(Overlay::<&MemLayer> {
+            layers: &[],
+            base: &*self.read,
+        });
         let mut view = View {
             read,
             spec: self.spec,
@@ -270,11 +273,18 @@ impl<'a> View<'a> {
     /// [`ErrorKind::NotFound`], naming the layers there are.
     pub fn layer_named(&self, name: &str) -> Result<LayerId> {
         self.ledger.layer_named(name).ok_or_else(|| {
-            let names: Vec<_> =
-                self.ledger.layers.values().map(|state| state.def.name.as_str()).collect();
+            let names: Vec<_> = self
+                .ledger
+                .layers
+                .values()
+                .map(|state| state.def.name.as_str())
+                .collect();
             Error::new(
                 ErrorKind::NotFound,
-                format!("the net has no layer `{name}`; its layers are: {}", names.join(", ")),
+                format!(
+                    "the net has no layer `{name}`; its layers are: {}",
+                    names.join(", ")
+                ),
             )
         })
     }
@@ -287,9 +297,10 @@ impl<'a> View<'a> {
 
     /// Whether the live heads alone answer this view for `layer`.
     pub(crate) fn is_current(&self, layer: LayerId) -> bool {
-        self.ledger.layers.get(&layer).is_none_or(|state| {
-            self.bound(layer) >= state.commit && self.valid >= state.watermark
-        })
+        self.ledger
+            .layers
+            .get(&layer)
+            .is_none_or(|state| self.bound(layer) >= state.commit && self.valid >= state.watermark)
     }
 
     pub(crate) fn read(&self) -> &dyn Read {
@@ -297,7 +308,11 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn path<'b>(&'b self, entity: &'b [u8]) -> Path<'b> {
-        Path { read: &*self.read, spec: self.spec, entity }
+        Path {
+            read: &*self.read,
+            spec: self.spec,
+            entity,
+        }
     }
 
     /// The state of an entity, `None` when it is absent or unknown.
@@ -308,12 +323,17 @@ impl<'a> View<'a> {
     pub fn get(&self, layer: LayerId, id: &str) -> Result<Option<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
-        let Some(head) = path.head()? else { return Ok(None) };
-        let Some(track) = self.answering(&path, &head, layer)? else { return Ok(None) };
+        let Some(head) = path.head()? else {
+            return Ok(None);
+        };
+        let Some(track) = self.answering(&path, &head, layer)? else {
+            return Ok(None);
+        };
         if track.is_absence() {
             return Ok(None);
         }
-        self.load(&path, &head, track.version, &track.place).map(Some)
+        self.load(&path, &head, track.version, &track.place)
+            .map(Some)
     }
 
     /// The version that answers for an entity in this view.
@@ -368,7 +388,9 @@ impl<'a> View<'a> {
     pub fn history(&self, layer: LayerId, id: &str) -> Result<Vec<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
-        let Some(head) = path.head()? else { return Ok(Vec::new()) };
+        let Some(head) = path.head()? else {
+            return Ok(Vec::new());
+        };
         let newest = path.ordinal_at(&head, self.bound(layer))?;
         (1..=newest)
             .map(|ordinal| {
@@ -388,14 +410,19 @@ impl<'a> View<'a> {
     ) -> Result<Vec<TimelineEntry>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
-        let Some(head) = path.head()? else { return Ok(Vec::new()) };
+        let Some(head) = path.head()? else {
+            return Ok(Vec::new());
+        };
         let newest = path.ordinal_at(&head, self.bound(layer))?;
         path.timeline(newest, window)?
             .iter()
             .map(|stretch| {
                 let track = &stretch.track;
                 let record = self.load(&path, &head, track.version, &track.place)?;
-                Ok(TimelineEntry { during: stretch.valid, record })
+                Ok(TimelineEntry {
+                    during: stretch.valid,
+                    record,
+                })
             })
             .collect()
     }
@@ -414,9 +441,13 @@ impl<'a> View<'a> {
     ) -> Result<Option<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
-        let Some(head) = path.head()? else { return Ok(None) };
+        let Some(head) = path.head()? else {
+            return Ok(None);
+        };
         let track = path.at(path.ordinal_at(&head, commit)?, valid)?;
-        track.map(|track| self.load(&path, &head, track.version, &track.place)).transpose()
+        track
+            .map(|track| self.load(&path, &head, track.version, &track.place))
+            .transpose()
     }
 
     /// The versions of an entity from the commits `after + 1..=until` that speak of the view's
@@ -424,16 +455,12 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// As for [`View::get`].
-    pub fn steps(
-        &self,
-        layer: LayerId,
-        id: &str,
-        after: u64,
-        until: u64,
-    ) -> Result<Vec<Record>> {
+    pub fn steps(&self, layer: LayerId, id: &str, after: u64, until: u64) -> Result<Vec<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
-        let Some(head) = path.head()? else { return Ok(Vec::new()) };
+        let Some(head) = path.head()? else {
+            return Ok(Vec::new());
+        };
         let first = path.ordinal_at(&head, after)? + 1;
         let newest = path.ordinal_at(&head, until)?;
         let mut steps = Vec::new();
@@ -507,7 +534,10 @@ impl<'a> View<'a> {
         {
             return Ok(());
         }
-        if header.extent.is_some_and(|extent| wanted(header.layer, &extent)) {
+        if header
+            .extent
+            .is_some_and(|extent| wanted(header.layer, &extent))
+        {
             found.insert((header.layer, header.id.into()));
         }
         Ok(())
@@ -518,7 +548,11 @@ impl<'a> View<'a> {
     pub fn ranges_of(&self, cell: &Cell) -> Result<Vec<PlaceRange>> {
         let mut ranges = Vec::new();
         for level in self.levels() {
-            let cell = if cell.digits() > level { cell.ancestor(level) } else { *cell };
+            let cell = if cell.digits() > level {
+                cell.ancestor(level)
+            } else {
+                *cell
+            };
             let (low, high) = self.spec.stored_range(&cell, &cell, level)?;
             ranges.push(PlaceRange { level, low, high });
         }
@@ -527,18 +561,30 @@ impl<'a> View<'a> {
 
     /// The states filed under a cell: by the centres of their extents. A cell at block depth gives
     /// the records of a block.
-    pub fn in_cell<'v>(&'v self, cell: &Cell) -> Result<impl Iterator<Item = Result<Record>> + use<'v, 'a>> {
+    pub fn in_cell<'v>(
+        &'v self,
+        cell: &Cell,
+    ) -> Result<impl Iterator<Item = Result<Record>> + use<'v, 'a>> {
         let cell = *cell;
         let scan = self.scan(self.ranges_of(&cell)?, None, |_, _| true);
         Ok(scan.filter(move |record| match record {
-            Ok(record) => record.geocode.is_some_and(|geocode| cell.contains(&geocode.planar())),
+            Ok(record) => record
+                .geocode
+                .is_some_and(|geocode| cell.contains(&geocode.planar())),
             Err(_) => true,
         }))
     }
 
     /// The state of an entity if it is filed under exactly this geocode.
-    pub fn at_geocode(&self, geocode: &Geocode, layer: LayerId, id: &str) -> Result<Option<Record>> {
-        Ok(self.get(layer, id)?.filter(|record| record.geocode.as_ref() == Some(geocode)))
+    pub fn at_geocode(
+        &self,
+        geocode: &Geocode,
+        layer: LayerId,
+        id: &str,
+    ) -> Result<Option<Record>> {
+        Ok(self
+            .get(layer, id)?
+            .filter(|record| record.geocode.as_ref() == Some(geocode)))
     }
 
     /// The newest version of a block in the snapshot, `None` for a cell that is no block yet.

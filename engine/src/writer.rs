@@ -14,9 +14,7 @@ use crate::ledger::Ledger;
 use crate::record::{
     End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, flag,
 };
-use crate::request::{
-    Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, limit,
-};
+use crate::request::{Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, limit};
 use crate::time::{Interval, Moment};
 
 /// Says whether two payloads mean the same.
@@ -51,7 +49,10 @@ impl Writer<'_> {
         let mut rows = Rows::new(self.spec, self.net, number, self.ledger);
         let mut salts = vec![0; commit.assertions.len() * SALT_LEN_BYTES];
         getrandom::fill(&mut salts).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("the system gives no random bytes: {error}"))
+            Error::new(
+                ErrorKind::Io,
+                format!("the system gives no random bytes: {error}"),
+            )
         })?;
 
         let mut order: Vec<usize> = (0..commit.assertions.len()).collect();
@@ -74,16 +75,27 @@ impl Writer<'_> {
             let (layer, id) = entity_of(group[0]);
             let state = self.ledger.layer(layer)?;
             let entity = key::entity(layer, id);
-            let before = Path { read: self.read, spec: self.spec, entity: &entity }
-                .head()?
-                .unwrap_or(Head::NEW);
+            let before = Path {
+                read: self.read,
+                spec: self.spec,
+                entity: &entity,
+            }
+            .head()?
+            .unwrap_or(Head::NEW);
             let mut head = before;
             let mut scratch = MemLayer::new();
             for &index in group {
                 let assertion = &commit.assertions[index];
                 let layers = [&scratch];
-                let overlay = Overlay { layers: &layers, base: self.read };
-                let path = Path { read: &overlay, spec: self.spec, entity: &entity };
+                let overlay = Overlay {
+                    layers: &layers,
+                    base: self.read,
+                };
+                let path = Path {
+                    read: &overlay,
+                    spec: self.spec,
+                    entity: &entity,
+                };
                 let Some(resolved) =
                     self.resolve(&path, &head, assertion, recorded, basis, state.recorded)?
                 else {
@@ -127,8 +139,10 @@ impl Writer<'_> {
                     closings: &resolved.closings,
                 };
                 rows.put_version_over(&mut scratch, self.read, &entity, &mut head, stated)?;
-                outcomes[index] =
-                    Outcome::Written { version: head.newest, overrides: resolved.overrides };
+                outcomes[index] = Outcome::Written {
+                    version: head.newest,
+                    overrides: resolved.overrides,
+                };
             }
             if head != before {
                 rows.put_head(&entity, &head);
@@ -140,11 +154,19 @@ impl Writer<'_> {
             recorded,
             basis,
             outcomes,
-            removals: rows.headers().iter().filter(|header| header.is_absence()).count() as u64,
+            removals: rows
+                .headers()
+                .iter()
+                .filter(|header| header.is_absence())
+                .count() as u64,
             new_entities,
             new_blocks: 0,
             blocks: 0,
-            payload_bytes: rows.headers().iter().map(|h| u64::from(h.payload_len)).sum(),
+            payload_bytes: rows
+                .headers()
+                .iter()
+                .map(|h| u64::from(h.payload_len))
+                .sum(),
             cost: Cost::default(),
         };
         if rows.is_empty() {
@@ -159,11 +181,7 @@ impl Writer<'_> {
     }
 
     /// Makes a commit of definitions.
-    pub(crate) fn define(
-        &self,
-        definitions: Vec<Definition>,
-        commit: &Commit,
-    ) -> Result<Built> {
+    pub(crate) fn define(&self, definitions: Vec<Definition>, commit: &Commit) -> Result<Built> {
         commit.check()?;
         let (recorded, basis) = self.recorded(commit)?;
         let mut rows = Rows::new(self.spec, self.net, self.ledger.commit + 1, self.ledger);
@@ -171,7 +189,10 @@ impl Writer<'_> {
             rows.define(definition);
         }
         let finished = rows.finish(self.read, self.info(commit, recorded, basis))?;
-        Ok(Built { finished, erasable: Vec::new() })
+        Ok(Built {
+            finished,
+            erasable: Vec::new(),
+        })
     }
 
     fn info(&self, commit: &Commit, recorded: Moment, basis: Basis) -> CommitInfo {
@@ -211,9 +232,9 @@ impl Writer<'_> {
             ));
         }
         match commit.recorded {
-            Recorded::At(moment) if !moment.is_date() => {
-                Err(Error::invalid("recorded time lies outside the years 0001 to 9999"))
-            }
+            Recorded::At(moment) if !moment.is_date() => Err(Error::invalid(
+                "recorded time lies outside the years 0001 to 9999",
+            )),
             Recorded::At(moment) if moment > self.now => Err(Error::invalid(format!(
                 "recorded time {moment} lies in the future (it is {})",
                 self.now
@@ -227,7 +248,14 @@ impl Writer<'_> {
                     .map(|layer| layer.recorded)
                     .max();
                 let recorded = newest.map_or(self.now, |newest| newest.max(self.now));
-                Ok((recorded, if far { Basis::ClockAccepted } else { Basis::Clock }))
+                Ok((
+                    recorded,
+                    if far {
+                        Basis::ClockAccepted
+                    } else {
+                        Basis::Clock
+                    },
+                ))
             }
         }
     }
@@ -284,15 +312,26 @@ impl Writer<'_> {
         let timeline = match &head.last {
             None => Vec::new(),
             Some(last) if valid.from >= last.sole_from => {
-                let shared =
-                    valid.intersect(Interval { from: last.sole_from, to: last.to });
+                let shared = valid.intersect(Interval {
+                    from: last.sole_from,
+                    to: last.to,
+                });
                 if shared.is_empty() {
                     Vec::new()
                 } else {
-                    vec![Piece { valid: shared, version: last.version, place: last.place, track: None }]
+                    vec![Piece {
+                        valid: shared,
+                        version: last.version,
+                        place: last.place,
+                        track: None,
+                    }]
                 }
             }
-            Some(_) => path.timeline(head.versions, valid)?.iter().map(Piece::of).collect(),
+            Some(_) => path
+                .timeline(head.versions, valid)?
+                .iter()
+                .map(Piece::of)
+                .collect(),
         };
 
         if self.is_unchanged(path, head, assertion, &extent, valid, &timeline)?
@@ -317,13 +356,22 @@ impl Writer<'_> {
             }
             let altitude_known = match &piece.track {
                 Some(track) => track.altitude_known(),
-                None => self.header_of(path, head, piece.version, &piece.place)?.altitude_known(),
+                None => self
+                    .header_of(path, head, piece.version, &piece.place)?
+                    .altitude_known(),
             };
             closings.push((piece.place, altitude_known));
         }
         overrides.sort_unstable();
         overrides.dedup();
-        Ok(Some(Resolved { valid, flags, extent, place, closings, overrides }))
+        Ok(Some(Resolved {
+            valid,
+            flags,
+            extent,
+            place,
+            closings,
+            overrides,
+        }))
     }
 
     fn check_precondition(&self, assertion: &Assertion, index: usize) -> Result<()> {
@@ -333,7 +381,12 @@ impl Writer<'_> {
             Some(Precondition::IsAt(version)) => Some(version),
         };
         let entity = key::entity(assertion.layer, &assertion.id);
-        let head = Path { read: self.read, spec: self.spec, entity: &entity }.head()?;
+        let head = Path {
+            read: self.read,
+            spec: self.spec,
+            entity: &entity,
+        }
+        .head()?;
         let found = head.map(|head| head.newest);
         if found == wanted {
             return Ok(());
@@ -349,7 +402,10 @@ impl Writer<'_> {
                 say(found),
                 say(wanted)
             ),
-            Conflict { assertion: index, found },
+            Conflict {
+                assertion: index,
+                found,
+            },
         ))
     }
 
@@ -399,7 +455,16 @@ impl Writer<'_> {
             if piece.place.is_nowhere() != extent.is_none() {
                 return Ok(false);
             }
-            if extent.is_some() && !self.same(path, head, piece.version, &piece.place, extent, &assertion.payload)? {
+            if extent.is_some()
+                && !self.same(
+                    path,
+                    head,
+                    piece.version,
+                    &piece.place,
+                    extent,
+                    &assertion.payload,
+                )?
+            {
                 return Ok(false);
             }
         }
@@ -408,7 +473,10 @@ impl Writer<'_> {
 
     /// Whether the assertion stands in the history already, said at the same asserted recorded
     /// time: so that importing a register again writes nothing.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one assertion, resolved")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one assertion, resolved"
+    )]
     fn stands_already(
         &self,
         path: &Path<'_>,
@@ -432,7 +500,14 @@ impl Writer<'_> {
             let info = commit_info(path.read, track.version.commit)?;
             if info.basis == Basis::Asserted
                 && info.recorded == recorded
-                && self.same(path, head, track.version, &track.place, extent, &assertion.payload)?
+                && self.same(
+                    path,
+                    head,
+                    track.version,
+                    &track.place,
+                    extent,
+                    &assertion.payload,
+                )?
             {
                 return Ok(true);
             }
@@ -533,7 +608,10 @@ pub(crate) fn row(
 pub(crate) fn commit_info(read: &dyn Read, number: u64) -> Result<CommitInfo> {
     let row_key = key::commit(number, 0);
     let bytes = read.get(key::COMMITS, &row_key)?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("the net has no commit {number}"))
+        Error::new(
+            ErrorKind::NotFound,
+            format!("the net has no commit {number}"),
+        )
     })?;
     let mut input = crate::codec::Decoder(&bytes);
     CommitInfo::decode(&mut input)

@@ -20,7 +20,10 @@ fn day(day: i64) -> Moment {
 
 /// Small write buffers, so that there are several table files.
 fn builder() -> NetBuilder {
-    Net::builder().settings(Settings { write_buffer_len_bytes: 256 << 10, ..Settings::default() })
+    Net::builder().settings(Settings {
+        write_buffer_len_bytes: 256 << 10,
+        ..Settings::default()
+    })
 }
 
 /// A net in which every entity has three states and every fifth was removed.
@@ -134,11 +137,18 @@ fn judge(result: Result<Net>, expected: &Answers, context: &str) -> &'static str
     match outcome {
         Ok((found, net)) => {
             assert!(found == *expected, "{context}: wrong answers");
-            if net.report().rebuilt.is_some() { "rebuilt" } else { "unharmed" }
+            if net.report().rebuilt.is_some() {
+                "rebuilt"
+            } else {
+                "unharmed"
+            }
         }
         Err(error) => {
             assert!(
-                matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io | ErrorKind::Poisoned),
+                matches!(
+                    error.kind(),
+                    ErrorKind::Corrupt | ErrorKind::Io | ErrorKind::Poisoned
+                ),
                 "{context}: {error}"
             );
             "refused"
@@ -167,8 +177,9 @@ fn damaged_tables_are_rebuilt_or_refused_and_never_answer_wrong() {
             .collect();
         files.sort();
         // A few of the table files, and every other file.
-        let (tables, others): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|file| file.to_string_lossy().ends_with(".sst"));
+        let (tables, others): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .partition(|file| file.to_string_lossy().ends_with(".sst"));
         let apart = tables.len().div_ceil(5).max(1);
         for file in tables.into_iter().step_by(apart).chain(others) {
             let mut damages = vec![
@@ -192,7 +203,10 @@ fn damaged_tables_are_rebuilt_or_refused_and_never_answer_wrong() {
 
                 let before = contents(&copy);
                 let read = judge(builder().open_read_only(&copy), &expected, &context);
-                assert!(contents(&copy) == before, "{context}: reading changed a byte");
+                assert!(
+                    contents(&copy) == before,
+                    "{context}: reading changed a byte"
+                );
                 let written = judge(builder().open(&copy), &expected, &context);
                 // Whatever the first writable open made of it, the second must be sound.
                 judge(builder().open(&copy), &expected, &context);
@@ -219,7 +233,13 @@ fn tables_of_another_net_are_not_answered_from() {
     fs::remove_dir_all(one.join("tables")).unwrap();
     copy_dir(&other.join("tables"), &one.join("tables"));
     let net = builder().open(&one).unwrap();
-    assert!(net.report().rebuilt.as_ref().unwrap().contains("not the journal's"));
+    assert!(
+        net.report()
+            .rebuilt
+            .as_ref()
+            .unwrap()
+            .contains("not the journal's")
+    );
     assert!(net.report().quarantined.as_ref().unwrap().exists());
     assert!(answers(&net).unwrap() == expected);
 }
@@ -249,10 +269,21 @@ fn reading_refuses_more_memory_than_allowed_and_says_what_helps() {
     fill(&net);
     net.close().unwrap();
     fs::remove_dir_all(store.join("tables")).unwrap();
-    let settings = Settings { overlay_len_bytes_max: 10_000, ..Settings::default() };
-    let error = Net::builder().settings(settings).open_read_only(&store).unwrap_err();
+    let settings = Settings {
+        overlay_len_bytes_max: 10_000,
+        ..Settings::default()
+    };
+    let error = Net::builder()
+        .settings(settings)
+        .open_read_only(&store)
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().contains("open the store for writing once"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("open the store for writing once"),
+        "{error}"
+    );
     let net = Net::open_read_only(&store).unwrap();
     assert_eq!(net.report().rebuilt.as_deref(), Some("they are missing"));
     assert!(!store.join("tables").exists());

@@ -42,13 +42,19 @@ fn extent(index: usize) -> Extent {
     match index % 10 {
         0 => Extent::flat(6.1, 52.0, 6.1001, 52.0001),
         1 => Extent::flat(6.100_05, 52.000_05, 6.1002, 52.0002).between(0.0, 9.5),
-        2 => Extent { floor: Some(2.0), ..Extent::flat(6.11, 52.0, 6.1101, 52.0001) },
+        2 => Extent {
+            floor: Some(2.0),
+            ..Extent::flat(6.11, 52.0, 6.1101, 52.0001)
+        },
         3 => Extent::flat(5.9, 51.9, 6.3, 52.1),
         4 => Extent::point(180.0, 0.0),
         5 => Extent::flat(-180.0, -0.0001, -179.9999, 0.0001).between(-3.0, 3.0),
         6 => Extent::flat(-180.0, -90.0, 180.0, 90.0),
         7 => Extent::point(100.0, 90.0).between(100.0, 100.0),
-        8 => Extent { top: Some(30.0), ..Extent::flat(6.1, 52.0, 6.101, 52.0005) },
+        8 => Extent {
+            top: Some(30.0),
+            ..Extent::flat(6.1, 52.0, 6.101, 52.0005)
+        },
         _ => Extent::flat(179.9, -0.1, 180.0, 0.1),
     }
 }
@@ -60,7 +66,10 @@ fn windows() -> Vec<Window> {
         Window::flat(6.0999, 51.9999, 6.1003, 52.0003),
         Window::flat(6.1001, 52.0001, 6.1001, 52.0001),
         Window::flat(6.05, 51.95, 6.2, 52.05).between(9.5, 20.0),
-        Window { unknown_height: exclude, ..Window::flat(6.05, 51.95, 6.2, 52.05).between(0.0, 9.0) },
+        Window {
+            unknown_height: exclude,
+            ..Window::flat(6.05, 51.95, 6.2, 52.05).between(0.0, 9.0)
+        },
         Window::flat(179.95, -1.0, -179.95, 1.0),
         Window::flat(180.0, -0.00005, 180.0, 0.0),
         Window::flat(-10.0, 89.0, 10.0, 90.0),
@@ -71,7 +80,10 @@ fn windows() -> Vec<Window> {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Commit { recorded: Option<i64>, assertions: Vec<Said> },
+    Commit {
+        recorded: Option<i64>,
+        assertions: Vec<Said>,
+    },
     Reopen,
     Crash,
 }
@@ -115,7 +127,11 @@ impl Arbitrary for Said {
         Self {
             layer: pick(g, &[false, false, true]),
             id: pick(g, &[0, 0, 1, 2, 3]),
-            place: if pick(g, &[true, true, true, false]) { Some(pick(g, &places)) } else { None },
+            place: if pick(g, &[true, true, true, false]) {
+                Some(pick(g, &places))
+            } else {
+                None
+            },
             payload: pick(g, &[0, 1, 2, 3]),
             from: if pick(g, &[true, true, true, true, true, false]) {
                 Some(pick(g, &days))
@@ -130,8 +146,15 @@ impl Arbitrary for Said {
             correct: bool::arbitrary(g),
             expect: pick(
                 g,
-                &[Expect::Nothing, Expect::Nothing, Expect::Nothing, Expect::Nothing, Expect::Right,
-                    Expect::Right, Expect::Wrong],
+                &[
+                    Expect::Nothing,
+                    Expect::Nothing,
+                    Expect::Nothing,
+                    Expect::Nothing,
+                    Expect::Right,
+                    Expect::Right,
+                    Expect::Wrong,
+                ],
             ),
         }
     }
@@ -151,7 +174,11 @@ impl Arbitrary for Said {
             simple(|said| said.place = said.place.map(|_| 0)),
         ];
         let own = format!("{self:?}");
-        Box::new(candidates.into_iter().filter(move |said| format!("{said:?}") != own))
+        Box::new(
+            candidates
+                .into_iter()
+                .filter(move |said| format!("{said:?}") != own),
+        )
     }
 }
 
@@ -173,13 +200,19 @@ impl Arbitrary for Step {
 
     fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
         match self {
-            Self::Commit { recorded, assertions } => {
+            Self::Commit {
+                recorded,
+                assertions,
+            } => {
                 let recorded = *recorded;
                 Box::new(
                     assertions
                         .shrink()
                         .filter(|assertions| !assertions.is_empty())
-                        .map(move |assertions| Self::Commit { recorded, assertions }),
+                        .map(move |assertions| Self::Commit {
+                            recorded,
+                            assertions,
+                        }),
                 )
             }
             _ => Box::new(std::iter::empty()),
@@ -232,7 +265,12 @@ impl Model {
 
     fn bound(&self, layer: LayerId, recorded: i64) -> u64 {
         let commits = self.commits.get(&layer).map_or(&[][..], Vec::as_slice);
-        commits.iter().filter(|(day, _)| *day <= recorded).map(|(_, c)| *c).max().unwrap_or(0)
+        commits
+            .iter()
+            .filter(|(day, _)| *day <= recorded)
+            .map(|(_, c)| *c)
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -246,18 +284,27 @@ impl Model {
     fn say(&mut self, recorded: Option<i64>, said: &[(LayerId, &Said)]) -> Verdict {
         let layers: BTreeSet<LayerId> = said.iter().map(|(layer, _)| *layer).collect();
         let newest_of = |layer: &LayerId| {
-            self.commits.get(layer).and_then(|commits| commits.last()).map(|(day, _)| *day)
+            self.commits
+                .get(layer)
+                .and_then(|commits| commits.last())
+                .map(|(day, _)| *day)
         };
         let latest = layers.iter().filter_map(newest_of).max();
         let (recorded, asserted) = match recorded {
-            None => (latest.map_or(self.now, |latest| latest.max(self.now)), false),
+            None => (
+                latest.map_or(self.now, |latest| latest.max(self.now)),
+                false,
+            ),
             // Relative to the newest of the layers, or to today when there is none.
             Some(delta) => (latest.unwrap_or(self.now - 3) + delta, true),
         };
         if asserted && recorded > self.now {
             return Verdict::Refused(ErrorKind::Invalid);
         }
-        if said.iter().any(|(_, said)| matches!(said.expect, Expect::Wrong)) {
+        if said
+            .iter()
+            .any(|(_, said)| matches!(said.expect, Expect::Wrong))
+        {
             return Verdict::Refused(ErrorKind::Conflict);
         }
         let commit = self.newest + 1;
@@ -271,7 +318,11 @@ impl Model {
             let before_layer = newest_of(&layer);
             let facts = staged.entry((layer, IDS[said.id])).or_default();
             let from = said.from.unwrap_or(1000 + recorded);
-            let next = facts.iter().map(|fact| fact.from).filter(|f| *f > from).min();
+            let next = facts
+                .iter()
+                .map(|fact| fact.from)
+                .filter(|f| *f > from)
+                .min();
             let (to, end) = match said.end {
                 SaidEnd::UntilNext => (next.unwrap_or(FOREVER), 0),
                 SaidEnd::Forever => (FOREVER, 1),
@@ -291,7 +342,9 @@ impl Model {
                 }
             });
             let unchanged = if from == to {
-                facts.iter().any(|fact| fact.from == from && fact.from == fact.to && same(fact))
+                facts
+                    .iter()
+                    .any(|fact| fact.from == from && fact.from == fact.to && same(fact))
             } else {
                 answers_alike && (known_from || said.from.is_none())
             };
@@ -315,7 +368,10 @@ impl Model {
             }
             outcome[index] = Some(());
             facts.push(Fact {
-                version: Version { commit, index: count },
+                version: Version {
+                    commit,
+                    index: count,
+                },
                 recorded,
                 asserted,
                 from,
@@ -335,7 +391,10 @@ impl Model {
             let mut next = 0;
             for index in order {
                 if outcome[index].is_some() {
-                    versions[index] = Some(Version { commit, index: next });
+                    versions[index] = Some(Version {
+                        commit,
+                        index: next,
+                    });
                     next += 1;
                 }
             }
@@ -434,23 +493,42 @@ fn spec() -> NetSpec {
 
 fn run(mut home: impl Home, steps: &[Step]) {
     let clock = Arc::new(TestClock(AtomicI64::new(0)));
-    let mut net =
-        home.builder().clock(clock.clone()).create(home.dir(), spec()).unwrap();
-    let second = net.create_layer(LayerDef::new("second"), "test", "").unwrap();
-    let mut model = Model { newest: 2, ..Model::default() };
+    let mut net = home
+        .builder()
+        .clock(clock.clone())
+        .create(home.dir(), spec())
+        .unwrap();
+    let second = net
+        .create_layer(LayerDef::new("second"), "test", "")
+        .unwrap();
+    let mut model = Model {
+        newest: 2,
+        ..Model::default()
+    };
     for step in steps {
         model.now += 1;
         clock.0.store(model.now, Ordering::Relaxed);
         match step {
             Step::Reopen => {
                 net.close().unwrap();
-                net = home.builder().clock(clock.clone()).open(home.dir()).unwrap();
+                net = home
+                    .builder()
+                    .clock(clock.clone())
+                    .open(home.dir())
+                    .unwrap();
             }
             Step::Crash => {
                 home.crash(net);
-                net = home.builder().clock(clock.clone()).open(home.dir()).unwrap();
+                net = home
+                    .builder()
+                    .clock(clock.clone())
+                    .open(home.dir())
+                    .unwrap();
             }
-            Step::Commit { recorded, assertions } => {
+            Step::Commit {
+                recorded,
+                assertions,
+            } => {
                 commit(&net, &mut model, second, *recorded, assertions);
             }
         }
@@ -458,10 +536,19 @@ fn run(mut home: impl Home, steps: &[Step]) {
     check(&net, &model, second);
     // The same from a store opened for reading, and from one rebuilt from the journal.
     net.close().unwrap();
-    let net = home.builder().clock(clock.clone()).open_read_only(home.dir()).unwrap();
+    let net = home
+        .builder()
+        .clock(clock.clone())
+        .open_read_only(home.dir())
+        .unwrap();
     check_views(&net, &model, second, true);
     drop(net);
-    let net = home.builder().clock(clock).tables_in_memory().open(home.dir()).unwrap();
+    let net = home
+        .builder()
+        .clock(clock)
+        .tables_in_memory()
+        .open(home.dir())
+        .unwrap();
     check_views(&net, &model, second, true);
 }
 
@@ -483,9 +570,7 @@ fn commit(net: &Net, model: &mut Model, second: LayerId, recorded: Option<i64>, 
             let id = IDS[said.id];
             let newest = model.facts(*layer, id).last().map(|fact| fact.version);
             let base = match said.place {
-                Some(place) => {
-                    Assertion::state(*layer, id, extent(place), vec![said.payload])
-                }
+                Some(place) => Assertion::state(*layer, id, extent(place), vec![said.payload]),
                 None => Assertion {
                     payload: vec![said.payload],
                     ..Assertion::absence(*layer, id)
@@ -495,21 +580,28 @@ fn commit(net: &Net, model: &mut Model, second: LayerId, recorded: Option<i64>, 
             let end = match said.end {
                 SaidEnd::UntilNext => End::UntilNext,
                 SaidEnd::Forever => End::Forever,
-                SaidEnd::After(days) => {
-                    End::At(day(said.from.unwrap_or(1000 + implied) + days))
-                }
+                SaidEnd::After(days) => End::At(day(said.from.unwrap_or(1000 + implied) + days)),
             };
-            let valid = Valid { from: said.from.map(day), end, ..Valid::default() };
-            let kind = if said.correct { ChangeKind::Correct } else { ChangeKind::Change };
+            let valid = Valid {
+                from: said.from.map(day),
+                end,
+                ..Valid::default()
+            };
+            let kind = if said.correct {
+                ChangeKind::Correct
+            } else {
+                ChangeKind::Change
+            };
             let base = base.valid(valid).kind(kind);
             match (said.expect, newest) {
                 (Expect::Nothing, _) => base,
                 (Expect::Right, Some(version)) => base.expect(Precondition::IsAt(version)),
                 (Expect::Right, None) => base.expect(Precondition::IsNew),
                 (Expect::Wrong, Some(_)) => base.expect(Precondition::IsNew),
-                (Expect::Wrong, None) => {
-                    base.expect(Precondition::IsAt(Version { commit: 1, index: 0 }))
-                }
+                (Expect::Wrong, None) => base.expect(Precondition::IsAt(Version {
+                    commit: 1,
+                    index: 0,
+                })),
             }
         })
         .collect();
@@ -520,7 +612,11 @@ fn commit(net: &Net, model: &mut Model, second: LayerId, recorded: Option<i64>, 
     let result = net.commit(&request);
     match model.say(recorded, &said) {
         Verdict::Refused(kind) => {
-            assert_eq!(result.expect_err("the model refuses it").kind(), kind, "{request:?}");
+            assert_eq!(
+                result.expect_err("the model refuses it").kind(),
+                kind,
+                "{request:?}"
+            );
         }
         Verdict::Written(versions) => {
             let receipt = result.unwrap_or_else(|error| panic!("{error}: {request:?}"));
@@ -572,25 +668,51 @@ fn check(net: &Net, model: &Model, second: LayerId) {
 /// Checks views as of every commit, or with `few` only as of two.
 fn check_views(net: &Net, model: &Model, second: LayerId, few: bool) {
     let mut as_ofs = vec![(AsOf::Newest, model.newest, model.newest)];
-    for commit in if few { vec![model.newest / 2 + 1] } else { (0..=model.newest).collect() } {
+    for commit in if few {
+        vec![model.newest / 2 + 1]
+    } else {
+        (0..=model.newest).collect()
+    } {
         as_ofs.push((AsOf::Commit(commit), commit, commit));
     }
-    for recorded in if few { vec![] } else { vec![-4, -2, model.now / 2, model.now - 1] } {
+    for recorded in if few {
+        vec![]
+    } else {
+        vec![-4, -2, model.now / 2, model.now - 1]
+    } {
         let bound = |layer| model.bound(layer, recorded);
-        as_ofs.push((AsOf::Recorded(recorded_day(recorded)), bound(LayerId::MAIN), bound(second)));
+        as_ofs.push((
+            AsOf::Recorded(recorded_day(recorded)),
+            bound(LayerId::MAIN),
+            bound(second),
+        ));
     }
     for (as_of, main_bound, second_bound) in as_ofs {
-        let bound = |layer: LayerId| if layer == LayerId::MAIN { main_bound } else { second_bound };
+        let bound = |layer: LayerId| {
+            if layer == LayerId::MAIN {
+                main_bound
+            } else {
+                second_bound
+            }
+        };
         for t in times(model) {
             let view = net.view(as_of, day(t)).unwrap();
             for window in windows() {
                 for matching in [Match::Meets, Match::Within] {
-                    let selection = Selection { matching, ..Selection::window(window) };
+                    let selection = Selection {
+                        matching,
+                        ..Selection::window(window)
+                    };
                     let found: BTreeSet<_> = search(&view, &selection)
                         .unwrap()
                         .map(|record| {
                             let record = record.unwrap();
-                            (record.layer, record.id, record.version, record.payload.to_vec())
+                            (
+                                record.layer,
+                                record.id,
+                                record.version,
+                                record.payload.to_vec(),
+                            )
                         })
                         .collect();
                     let expected: BTreeSet<_> = entities(second)
@@ -598,12 +720,13 @@ fn check_views(net: &Net, model: &Model, second: LayerId, few: bool) {
                         .filter_map(|(layer, id)| {
                             let fact = model.answer(layer, id, bound(layer), t)?;
                             let taken = window.takes(&extent(fact.place?), matching);
-                            taken.then(|| {
-                                (layer, id.to_owned(), fact.version, vec![fact.payload])
-                            })
+                            taken.then(|| (layer, id.to_owned(), fact.version, vec![fact.payload]))
                         })
                         .collect();
-                    assert_eq!(found, expected, "{as_of:?} at day {t}, {window:?} {matching:?}");
+                    assert_eq!(
+                        found, expected,
+                        "{as_of:?} at day {t}, {window:?} {matching:?}"
+                    );
                 }
             }
             for (layer, id) in entities(second) {
@@ -636,14 +759,24 @@ fn check_history(view: &View<'_>, model: &Model, layer: LayerId, id: &'static st
     for (record, fact) in found.iter().zip(expected) {
         assert_eq!(record.version, fact.version);
         assert_eq!(record.valid.from, day(fact.from));
-        let to = if fact.to == FOREVER { Moment::MAX } else { day(fact.to) };
+        let to = if fact.to == FOREVER {
+            Moment::MAX
+        } else {
+            day(fact.to)
+        };
         assert_eq!(record.valid.to, to);
         assert_eq!(record.payload, vec![fact.payload]);
         assert_eq!(record.from_asserted, fact.from_known);
-        assert_eq!(record.extent, fact.place.map(|place| {
-            let extent = extent(place);
-            Extent { west: extent.west + 0.0, ..extent }
-        }));
+        assert_eq!(
+            record.extent,
+            fact.place.map(|place| {
+                let extent = extent(place);
+                Extent {
+                    west: extent.west + 0.0,
+                    ..extent
+                }
+            })
+        );
         let info = view.commit(record.version.commit).unwrap();
         assert_eq!(info.recorded, recorded_day(fact.recorded));
     }
@@ -657,7 +790,9 @@ fn present(record: &Record) -> bool {
 fn check_changes(net: &Net, model: &Model, second: LayerId) {
     let window = Window::flat(6.05, 51.95, 6.2, 52.05);
     let newest = net.view(AsOf::Newest, day(DAYS / 2)).unwrap();
-    let middle = net.view(AsOf::Commit(model.newest / 2 + 1), day(3)).unwrap();
+    let middle = net
+        .view(AsOf::Commit(model.newest / 2 + 1), day(3))
+        .unwrap();
     for selection in [
         Selection::default(),
         Selection::window(window),
@@ -667,13 +802,21 @@ fn check_changes(net: &Net, model: &Model, second: LayerId) {
     ] {
         for view in [&newest, &middle] {
             for (from, to) in [(-1, HORIZON), (2, 7), (4, 4)] {
-                let span = Span { from: day(from), to: day(to), axis: Axis::Valid };
+                let span = Span {
+                    from: day(from),
+                    to: day(to),
+                    axis: Axis::Valid,
+                };
                 let courses = valid_courses(view, model, second, &selection, from, to);
                 compare_changes(view, &selection, span, &courses);
             }
             for (from, to) in [(-5, model.now), (1, model.now / 2 + 1)] {
                 let axis = Axis::Recorded;
-                let span = Span { from: recorded_day(from), to: recorded_day(to), axis };
+                let span = Span {
+                    from: recorded_day(from),
+                    to: recorded_day(to),
+                    axis,
+                };
                 let courses = recorded_courses(view, model, second, &selection, from, to);
                 compare_changes(view, &selection, span, &courses);
             }
@@ -708,11 +851,20 @@ fn valid_courses(
 ) -> Vec<Course> {
     let answers = |layer, id| {
         (from..=to)
-            .map(|t| (day(t), model.answer(layer, id, view.bound(layer), t).cloned()))
+            .map(|t| {
+                (
+                    day(t),
+                    model.answer(layer, id, view.bound(layer), t).cloned(),
+                )
+            })
             .collect()
     };
     selected(second, selection)
-        .map(|(layer, id)| Course { layer, id, answers: answers(layer, id) })
+        .map(|(layer, id)| Course {
+            layer,
+            id,
+            answers: answers(layer, id),
+        })
         .collect()
 }
 
@@ -729,12 +881,19 @@ fn recorded_courses(
         (from..=to)
             .map(|recorded| {
                 let bound = model.bound(layer, recorded).min(view.bound(layer));
-                (recorded_day(recorded), model.answer(layer, id, bound, t).cloned())
+                (
+                    recorded_day(recorded),
+                    model.answer(layer, id, bound, t).cloned(),
+                )
             })
             .collect()
     };
     selected(second, selection)
-        .map(|(layer, id)| Course { layer, id, answers: answers(layer, id) })
+        .map(|(layer, id)| Course {
+            layer,
+            id,
+            answers: answers(layer, id),
+        })
         .collect()
 }
 
@@ -761,20 +920,13 @@ fn seen(change: &Change) -> Seen {
     )
 }
 
-fn compare_changes(
-    view: &View<'_>,
-    selection: &Selection<'_>,
-    span: Span,
-    courses: &[Course],
-) {
+fn compare_changes(view: &View<'_>, selection: &Selection<'_>, span: Span, courses: &[Course]) {
     let context = format!("{selection:?} {span:?}");
     let in_selection = |fact: &Option<Fact>| {
         fact.as_ref().is_some_and(|fact| {
             fact.place.is_some_and(|place| match selection.area {
                 blocknet::query::Area::Everywhere => true,
-                blocknet::query::Area::Window(window) => {
-                    window.takes(&extent(place), Match::Meets)
-                }
+                blocknet::query::Area::Window(window) => window.takes(&extent(place), Match::Meets),
             }) && (selection.present.is_none() || fact.payload % 2 == 0)
         })
     };
@@ -783,14 +935,15 @@ fn compare_changes(
         _ => false,
     };
     let version = |fact: &Option<Fact>| fact.as_ref().map(|fact| fact.version);
-    let step = |before: &Option<Fact>, after: &Option<Fact>| {
-        match (in_selection(before), in_selection(after)) {
-            (false, false) => None,
-            (false, true) => Some(Kind::Appeared),
-            (true, false) => Some(Kind::Disappeared),
-            (true, true) if alike(before, after) => None,
-            (true, true) => Some(Kind::Changed),
-        }
+    let step = |before: &Option<Fact>, after: &Option<Fact>| match (
+        in_selection(before),
+        in_selection(after),
+    ) {
+        (false, false) => None,
+        (false, true) => Some(Kind::Appeared),
+        (true, false) => Some(Kind::Disappeared),
+        (true, true) if alike(before, after) => None,
+        (true, true) => Some(Kind::Changed),
     };
     let mut replayed: Vec<Seen> = Vec::new();
     let mut differing: Vec<Seen> = Vec::new();
@@ -806,17 +959,30 @@ fn compare_changes(
             last_step = Some(*time);
             if let Some(kind) = step(before, after) {
                 let versions = (version(before), version(after));
-                replayed.push((*time, *layer, (*id).into(), kind, versions.0, versions.1, None));
+                replayed.push((
+                    *time,
+                    *layer,
+                    (*id).into(),
+                    kind,
+                    versions.0,
+                    versions.1,
+                    None,
+                ));
             }
         }
         if let (Some(time), Some(kind)) = (last_step, step(start, end)) {
             differing.push((
-                time, *layer, (*id).into(), kind, version(start), version(end), None,
+                time,
+                *layer,
+                (*id).into(),
+                kind,
+                version(start),
+                version(end),
+                None,
             ));
         }
         let other = |fact: &Option<Fact>| {
-            in_selection(fact) != in_selection(start)
-                || in_selection(fact) && !alike(start, fact)
+            in_selection(fact) != in_selection(start) || in_selection(fact) && !alike(start, fact)
         };
         if !other(end)
             && let Some(came) = answers.iter().position(|(_, fact)| other(fact))
@@ -826,7 +992,11 @@ fn compare_changes(
                 answers[came].0,
                 *layer,
                 (*id).into(),
-                if in_selection(start) { Kind::Reverted } else { Kind::Vanished },
+                if in_selection(start) {
+                    Kind::Reverted
+                } else {
+                    Kind::Vanished
+                },
                 version(&answers[came - 1].1),
                 version(&answers[came].1),
                 until.map(|(time, _)| *time),
@@ -856,7 +1026,8 @@ fn compare_changes(
         if let (Some(before), Some(after)) = (&change.before, &change.after) {
             assert_eq!(
                 before.payload != after.payload,
-                ByteCompare.aspects(before, after).last() == Some(&blocknet::query::Aspect::Properties)
+                ByteCompare.aspects(before, after).last()
+                    == Some(&blocknet::query::Aspect::Properties)
             );
         }
     }
@@ -866,7 +1037,10 @@ fn compare_changes(
 /// Number of random histories; BLOCKNET_RUNS overrides it. quickcheck prints a failing history,
 /// shrunk, which is all that is needed to run it again.
 fn runs(default: u64) -> u64 {
-    std::env::var("BLOCKNET_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(default)
+    std::env::var("BLOCKNET_RUNS")
+        .ok()
+        .and_then(|runs| runs.parse().ok())
+        .unwrap_or(default)
 }
 
 #[test]
@@ -887,7 +1061,14 @@ fn a_net_on_disk_answers_like_the_model() {
     fn property(steps: Vec<Step>) -> TestResult {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("net-0");
-        run(OnDisk { root, dir, crashes: 0 }, &steps);
+        run(
+            OnDisk {
+                root,
+                dir,
+                crashes: 0,
+            },
+            &steps,
+        );
         TestResult::passed()
     }
     QuickCheck::new()

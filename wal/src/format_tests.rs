@@ -88,12 +88,7 @@ fn the_encoder_makes_the_worked_example() {
     let file = worked_example();
     let page = SegmentHeader::decode(&file).expect("sound");
     let mut made = page.encode();
-    let frames: [(Kind, u64, u64, &[u8], &[u8]); 3] = [
-        (Kind::Commit, 1, 4096, b"a house", b"its owner"),
-        (Kind::Commit, 2, 4096, b"a barn", b"nobody"),
-        (Kind::Clean, 2, 0x10d8, b"", b""),
-    ];
-    for (kind, seq, synced_len, body, erasable) in frames {
+    let mut append = |kind, seq, synced_len, body: &[u8], erasable: &[u8]| {
         let place = Place {
             salt: SALT,
             offset: made.len() as u64,
@@ -107,7 +102,10 @@ fn the_encoder_makes_the_worked_example() {
             erasable,
         };
         assert!(encode_frame(&mut made, place, kind, &frame).is_some());
-    }
+    };
+    append(Kind::Commit, 1, 4096, b"a house", b"its owner");
+    append(Kind::Commit, 2, 4096, b"a barn", b"nobody");
+    append(Kind::Clean, 2, 0x10d8, b"", b"");
     // Erasing overwrites state, checksum and bytes in place, nothing else.
     made[0x10c8..0x10cc].copy_from_slice(b"GONE");
     made[0x10cc..0x10d8].fill(0);

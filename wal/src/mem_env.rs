@@ -99,9 +99,9 @@ pub struct Injection {
 /// A file system in memory. Clones share it; all its randomness comes from one seed.
 ///
 /// It keeps apart what programs see and what a power cut leaves. Written bytes become durable by
-/// a sync of the file, names by a sync of their directory. A failed write leaves a part of its
-/// bytes. A failed sync behaves like Linux: some of the bytes reach the disk, the others never
-/// will, although they go on being read and the next sync succeeds.
+/// a sync of the file, names by a sync of their directory. A failed write leaves any part of its
+/// bytes, or all. A failed sync behaves like Linux: some of the bytes reach the disk, the others
+/// never will, although they go on being read and the next sync succeeds.
 #[derive(Clone)]
 pub struct MemEnv {
     disk: Arc<Mutex<Disk>>,
@@ -602,7 +602,10 @@ impl MemFile {
         match (&result, change) {
             (Ok(()), change) => disk.inodes[self.inode].change(change),
             (Err(_), FileOp::Write(offset, mut data)) => {
-                data.truncate(index(rng.below(data.len() as u64 + 1)));
+                // Any part, and not seldom all of it.
+                if rng.below(3) > 0 {
+                    data.truncate(index(rng.below(data.len() as u64 + 1)));
+                }
                 disk.inodes[self.inode].change(FileOp::Write(offset, data));
             }
             (Err(_), FileOp::SetLen(_)) => {}

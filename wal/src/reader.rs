@@ -487,3 +487,60 @@ impl Iterator for Frames {
 }
 
 impl FusedIterator for Frames {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_footer_must_tell_what_stands_before_it() {
+        let footer = Footer {
+            count: 3,
+            first_seq: 5,
+            len_bytes: 9000,
+        };
+        assert_eq!(check_footer(footer, 5, 7, 9000), Ok(()));
+        let value = |field, found| Err(Fault::Value { field, found });
+        let sequence = Err(Fault::Sequence {
+            expected: 4,
+            found: 5,
+        });
+        assert_eq!(check_footer(footer, 4, 7, 9000), sequence);
+        assert_eq!(check_footer(footer, 5, 8, 9000), value("frame count", 3));
+        assert_eq!(
+            check_footer(footer, 5, 7, 8992),
+            value("segment length", 9000)
+        );
+        let empty = Footer { count: 0, ..footer };
+        assert_eq!(check_footer(empty, 5, 4, 9000), value("frame count", 0));
+        assert_eq!(
+            check_footer(empty, 5, u64::MAX, 9000),
+            value("frame count", 0)
+        );
+    }
+
+    #[test]
+    fn a_window_gives_what_the_file_has_up_to_the_limit() {
+        let env = crate::MemEnv::new(1);
+        let path = Path::new("f");
+        let bytes: Vec<u8> = (0..=255).cycle().take(READ_LEN + 1000).collect();
+        env.set_contents(path, &bytes);
+        let file = env.open(path, crate::Access::Read).expect("there");
+        let limit = bytes.len() - 10;
+        let mut window = Window::new(file, path.to_owned(), limit as u64);
+        for (offset, len) in [
+            (0, 5),
+            (3, READ_LEN),
+            (READ_LEN - 1, 50),
+            (limit - 3, 8),
+            (limit, 1),
+            (7, 1 << 40),
+        ] {
+            let end = (offset + len).min(limit);
+            let read = window.bytes(offset as u64, len).expect("no faults");
+            assert!(read == &bytes[offset..end], "{len} bytes at {offset}");
+        }
+        assert_eq!(window.bytes(u64::MAX, usize::MAX).expect("no faults"), b"");
+        assert!(window.buf.capacity() <= bytes.len());
+    }
+}

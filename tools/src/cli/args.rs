@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 
 use super::error::{CliError, Result};
-use super::store;
+use super::store::{self, Test};
 use crate::input::{self, DayEdge, Instant, Predicate, zone};
 
 /// Who makes a change, why, and from what.
@@ -19,7 +19,12 @@ pub(crate) struct Signature {
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
     /// Why
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) reason: String,
     /// From what: a document number, data set or digest
     #[arg(long, value_name = "TEXT")]
@@ -29,7 +34,10 @@ pub(crate) struct Signature {
 impl Signature {
     pub(crate) fn author(&self) -> String {
         let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
-        self.author.clone().or_else(user).unwrap_or_else(|| "unknown".to_owned())
+        self.author
+            .clone()
+            .or_else(user)
+            .unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// A commit without assertions yet.
@@ -99,7 +107,10 @@ impl From<HeightIs> for input::HeightIs {
 pub(crate) fn time_zone(name: Option<&str>) -> Result<TimeZone> {
     match name {
         None => Ok(TimeZone::UTC),
-        Some(name) => zone(name).map_err(|source| CliError::Time { flag: "--time-zone", source }),
+        Some(name) => zone(name).map_err(|source| CliError::Time {
+            flag: "--time-zone",
+            source,
+        }),
     }
 }
 
@@ -148,15 +159,16 @@ impl ViewArgs {
         let now = net.now();
         let as_of = match self.as_of.as_deref() {
             None => AsOf::Newest,
-            Some(text) => match text.strip_prefix("commit:") {
-                Some(number) => AsOf::Commit(number.parse().map_err(|_| {
-                    CliError::usage(format!("--as-of: `{text}` names no commit: write commit:12"))
-                })?),
-                None => {
+            Some(text) => {
+                if let Some(number) = text.strip_prefix("commit:") {
+                    AsOf::Commit(number.parse().map_err(|_| {
+                        CliError::usage(format!("--as-of: `{text}` is no commit: write commit:12"))
+                    })?)
+                } else {
                     let known = instant("--as-of", text, &zone, DayEdge::End, now)?;
                     AsOf::Recorded(Moment::from_micros(known.micros()))
                 }
-            },
+            }
         };
         let valid = match self.valid_at.as_deref() {
             None => now,
@@ -195,7 +207,9 @@ pub(crate) struct BoxArg {
 
 /// Numbers between commas.
 pub(crate) fn numbers(text: &str) -> Option<Vec<f64>> {
-    text.split(',').map(|number| number.trim().parse().ok()).collect()
+    text.split(',')
+        .map(|number| number.trim().parse().ok())
+        .collect()
 }
 
 impl FromStr for BoxArg {
@@ -203,12 +217,14 @@ impl FromStr for BoxArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = match numbers(text).as_deref() {
-            Some(&[west, south, east, north]) => {
-                Self { sides: [west, south, east, north], altitude: None }
-            }
-            Some(&[west, south, lowest, east, north, highest]) => {
-                Self { sides: [west, south, east, north], altitude: Some((lowest, highest)) }
-            }
+            Some(&[west, south, east, north]) => Self {
+                sides: [west, south, east, north],
+                altitude: None,
+            },
+            Some(&[west, south, lowest, east, north, highest]) => Self {
+                sides: [west, south, east, north],
+                altitude: Some((lowest, highest)),
+            },
             _ => return Err("write W,S,E,N or W,S,ZMIN,E,N,ZMAX in degrees and metres".to_owned()),
         };
         found.window(None).check()?;
@@ -220,7 +236,10 @@ impl BoxArg {
     fn window(self, altitude: Option<(f64, f64)>) -> Window {
         let [west, south, east, north] = self.sides;
         let altitude = altitude.or(self.altitude);
-        Window { altitude, ..Window::flat(west, south, east, north) }
+        Window {
+            altitude,
+            ..Window::flat(west, south, east, north)
+        }
     }
 }
 
@@ -234,7 +253,10 @@ impl FromStr for Band {
     fn from_str(text: &str) -> Result<Self, String> {
         let metres = |text: &str, open: f64| match text.trim() {
             "" => Some(open),
-            number => number.parse::<f64>().ok().filter(|metres| metres.is_finite()),
+            number => number
+                .parse::<f64>()
+                .ok()
+                .filter(|metres| metres.is_finite()),
         };
         text.split_once("..")
             .and_then(|(lowest, highest)| {
@@ -301,8 +323,6 @@ pub(crate) struct SelectArgs {
     present_when: Option<String>,
 }
 
-type Test = Box<dyn Fn(&Record) -> bool>;
-
 /// What [`SelectArgs`] come to in a net.
 pub(crate) struct Choice {
     area: Area,
@@ -359,7 +379,9 @@ impl SelectArgs {
     fn window(&self) -> Result<Option<Window>> {
         let band = self.altitude.map(|Band(lowest, highest)| (lowest, highest));
         let window = match self.bbox {
-            Some(BoxArg { altitude: Some(_), .. }) if band.is_some() => {
+            Some(BoxArg {
+                altitude: Some(_), ..
+            }) if band.is_some() => {
                 return Err(CliError::usage(
                     "--bbox gives altitudes and so does --altitude: leave one out",
                 ));
@@ -381,7 +403,10 @@ impl SelectArgs {
 
     /// How extents are tested, and the finer test of geometries.
     fn refine(&self, window: Window) -> Result<(Match, Option<Test>)> {
-        let flat = Window { altitude: None, ..window };
+        let flat = Window {
+            altitude: None,
+            ..window
+        };
         let shape = input::Window::new(window.west, window.south, window.east, window.north)
             .map_err(|error| CliError::usage(error.to_string()))?;
         Ok(match self.matching {
@@ -389,7 +414,9 @@ impl SelectArgs {
             MatchArg::Geometry => {
                 // Whatever lies in the box meets it: most shapes need not be read.
                 let test = move |record: &Record| {
-                    record.extent.is_some_and(|extent| flat.takes(&extent, Match::Within))
+                    record
+                        .extent
+                        .is_some_and(|extent| flat.takes(&extent, Match::Within))
                         || input::meets(&record.payload, &shape).unwrap_or(true)
                 };
                 (Match::Meets, Some(Box::new(test)))
@@ -398,9 +425,16 @@ impl SelectArgs {
             MatchArg::Within => {
                 // Parts on either side of the antimeridian have an extent around the globe.
                 let test = move |record: &Record| {
-                    let Some(extent) = record.extent else { return false };
+                    let Some(extent) = record.extent else {
+                        return false;
+                    };
                     let (west, east) = (-180.0, 180.0);
-                    let upright = Window { west, east, ..window }.takes(&extent, Match::Within);
+                    let upright = Window {
+                        west,
+                        east,
+                        ..window
+                    }
+                    .takes(&extent, Match::Within);
                     let inside = || flat.takes(&extent, Match::Within);
                     upright && input::within(&record.payload, &shape).unwrap_or_else(inside)
                 };
@@ -416,14 +450,31 @@ mod tests {
 
     #[test]
     fn boxes_have_four_or_six_numbers() {
-        let parse = |text: &str| text.parse::<BoxArg>();
-        assert_eq!(parse("-74.0,40.7,-73.9,40.8").unwrap().sides, [-74.0, 40.7, -73.9, 40.8]);
-        assert_eq!(parse("1,2,-3,4,5,6").unwrap().altitude, Some((-3.0, 6.0)));
-        assert_eq!(parse("170,0,-170,1").unwrap().sides[2], -170.0);
-        for text in ["", "1,2,3", "1,2,3,x", "--json", "1,5,2,4", "1,2,9,4,5,6", "NaN,0,1,1"] {
-            assert!(parse(text).is_err(), "{text}");
+        let window = |text: &str| text.parse::<BoxArg>().map(|found| found.window(None));
+        assert_eq!(
+            window("-74.0,40.7,-73.9,40.8"),
+            Ok(Window::flat(-74.0, 40.7, -73.9, 40.8))
+        );
+        assert_eq!(
+            window("1,2,-3,4,5,6"),
+            Ok(Window::flat(1.0, 2.0, 4.0, 5.0).between(-3.0, 6.0))
+        );
+        assert_eq!(
+            window("170,0,-170,1"),
+            Ok(Window::flat(170.0, 0.0, -170.0, 1.0))
+        );
+        for text in [
+            "",
+            "1,2,3",
+            "1,2,3,x",
+            "--json",
+            "1,5,2,4",
+            "1,2,9,4,5,6",
+            "NaN,0,1,1",
+        ] {
+            assert!(window(text).is_err(), "{text}");
         }
-        assert!(parse("200,0,1,1").unwrap_err().contains("west"));
+        assert!(window("200,0,1,1").unwrap_err().contains("west"));
     }
 
     #[test]

@@ -1,10 +1,18 @@
-//! What two versions differ in, read as GeoJSON Features.
+//! What two versions differ in, read as Features.
+
+use std::collections::BTreeMap;
 
 use blocknet_engine::Record;
 use blocknet_query::{Aspect, ByteCompare, Compare};
 use geo::{Area, BooleanOps, Geometry, MultiPolygon, Polygon};
+use serde_json::value::RawValue;
 
-use crate::input::{Members, Shape, json_equal};
+use crate::input::{Shape, json_equal};
+
+const GEOMETRY: &str = "geometry";
+/// A smaller share is no cover: neighbours that share a wall overlap by the rounding of their
+/// coordinates.
+const SLIVER: f64 = 0.001;
 
 /// Compares Features as JSON values: order of members and spelling of numbers do not matter.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,17 +28,17 @@ impl Compare for FeatureCompare {
         };
         let height = |record: &Record| record.extent.map(|extent| (extent.floor, extent.top));
         let mut aspects = Vec::new();
-        if !same_member(&old, &new, "geometry") {
+        if !same_member(&old, &new, GEOMETRY) {
             aspects.push(Aspect::Geometry);
         }
         if height(before) != height(after) {
             aspects.push(Aspect::Height);
         }
-        let names = old.names().chain(new.names()).filter(|name| *name != "geometry");
-        let mut names: Vec<&str> = names.collect();
-        names.sort_unstable();
-        names.dedup();
-        if !names.into_iter().all(|name| same_member(&old, &new, name)) {
+        let mut names = old
+            .keys()
+            .chain(new.keys())
+            .filter(|name| *name != GEOMETRY);
+        if !names.all(|name| same_member(&old, &new, name)) {
             aspects.push(Aspect::Properties);
         }
         aspects
@@ -45,14 +53,18 @@ impl Compare for FeatureCompare {
                 return None;
             }
             let share = gone.intersection(&polygons(other)?).unsigned_area() / area;
+            let share = if share < SLIVER { 0.0 } else { share };
             share.is_finite().then_some(share.clamp(0.0, 1.0))
         };
         by_shape().unwrap_or_else(|| ByteCompare.covered(gone, other))
     }
 }
 
+/// The members of a JSON object; of several with one name the last.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
 fn members(payload: &[u8]) -> Option<Members<'_>> {
-    Members::parse(str::from_utf8(payload).ok()?).ok()
+    serde_json::from_slice(payload).ok()
 }
 
 fn same_member(old: &Members<'_>, new: &Members<'_>, name: &str) -> bool {
@@ -65,7 +77,7 @@ fn same_member(old: &Members<'_>, new: &Members<'_>, name: &str) -> bool {
 
 /// The polygons of a Feature; `None` when it has none, or something else as well.
 fn polygons(record: &Record) -> Option<MultiPolygon<f64>> {
-    let shape = Shape::parse(members(&record.payload)?.get("geometry")?.get()).ok()?;
+    let shape = Shape::parse(members(&record.payload)?.get(GEOMETRY)?.get()).ok()?;
     let mut found = Vec::new();
     gather(shape.geometry(), &mut found)?;
     (!found.is_empty()).then_some(MultiPolygon(found))

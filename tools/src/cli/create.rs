@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::args::Signature;
 use super::error::Result;
 use super::io::Io;
+use super::text::hex;
 use super::{DONE, store};
 
 /// Create a store in an absent or empty directory, with the layer `main`
@@ -17,7 +18,12 @@ pub(crate) struct Args {
     /// The store's directory
     dir: PathBuf,
     /// Order in which cells are numbered
-    #[arg(long, value_enum, default_value_t, help_heading = "Geocodes (fixed for ever)")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        help_heading = "Geocodes (fixed for ever)"
+    )]
     curve: CurveArg,
     /// Planar digits; each halves the cells' sides twice
     #[arg(long, value_name = "N", default_value_t = NetSpec::city().planar_digits(),
@@ -121,14 +127,18 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         .create(&args.dir, spec)?;
     let created = Created {
         dir: args.dir.display().to_string(),
-        id: net.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+        id: hex(net.id()),
         spec: net.spec().into(),
     };
     net.close()?;
     if io.is_json() {
         io.object(&created)?;
     } else {
-        io.line(format_args!("created {}: {}", created.dir, created.spec.text()))?;
+        io.line(format_args!(
+            "created {}: {}",
+            created.dir,
+            created.spec.text()
+        ))?;
     }
     Ok(DONE)
 }

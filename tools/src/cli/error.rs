@@ -16,7 +16,10 @@ pub(crate) enum CliError {
     Usage(String),
     /// A time given as an argument.
     #[error("{flag}: {source}")]
-    Time { flag: &'static str, source: TimeError },
+    Time {
+        flag: &'static str,
+        source: TimeError,
+    },
     #[error(transparent)]
     Engine(#[from] blocknet_engine::Error),
     #[error(transparent)]
@@ -34,12 +37,22 @@ pub(crate) enum CliError {
     Sort(#[from] SortError),
     /// A stored rule this release cannot read.
     #[error("layer `{layer}`: its presence rule: {source}; give one with --present-when")]
-    PresenceRule { layer: String, source: PredicateError },
+    PresenceRule {
+        layer: String,
+        source: PredicateError,
+    },
     #[error("{path}: cannot {operation}: {source}")]
-    File { operation: &'static str, path: PathBuf, source: io::Error },
+    File {
+        operation: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     /// An import that wrote something before it stopped.
     #[error("{cause}\nimport stopped: {stored}; run the import again to continue")]
-    Stopped { cause: Box<CliError>, stored: String },
+    Stopped {
+        cause: Box<CliError>,
+        stored: String,
+    },
     /// Standard output or standard error.
     #[error("cannot write the answer: {0}")]
     Output(io::Error),

@@ -82,10 +82,16 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
 
 fn encode(spec: &NetSpec, place: &str, io: &mut Io<'_>) -> Result<()> {
     let position = match numbers(place).as_deref() {
-        Some(&[longitude, latitude]) => Position { longitude, latitude, altitude: None },
-        Some(&[longitude, latitude, metres]) => {
-            Position { longitude, latitude, altitude: Some(metres) }
-        }
+        Some(&[longitude, latitude]) => Position {
+            longitude,
+            latitude,
+            altitude: None,
+        },
+        Some(&[longitude, latitude, metres]) => Position {
+            longitude,
+            latitude,
+            altitude: Some(metres),
+        },
         _ => {
             return Err(CliError::usage(format!(
                 "`{place}` is no place: write LON,LAT or LON,LAT,ALT in degrees and metres"
@@ -93,8 +99,10 @@ fn encode(spec: &NetSpec, place: &str, io: &mut Io<'_>) -> Result<()> {
         }
     };
     let geocode = spec.encode(&position)?;
-    let encoded =
-        Encoded { geocode: spec.format(&geocode), block: spec.block(&geocode).to_string() };
+    let encoded = Encoded {
+        geocode: spec.format(&geocode),
+        block: spec.block(&geocode).to_string(),
+    };
     if io.is_json() {
         return io.object(&encoded);
     }
@@ -115,8 +123,10 @@ fn decode(spec: &NetSpec, code: &str, io: &mut Io<'_>) -> Result<()> {
     let (cell, altitude) = parse(spec, code)?;
     let bounds = spec.bounds(&cell);
     let altitude = altitude.map(|code| spec.altitude_bounds(code));
-    let centre =
-        [f64::midpoint(bounds.west, bounds.east), f64::midpoint(bounds.south, bounds.north)];
+    let centre = [
+        f64::midpoint(bounds.west, bounds.east),
+        f64::midpoint(bounds.south, bounds.north),
+    ];
     let in_block = cell.digits() >= spec.block_digits();
     let decoded = Decoded {
         code: code.to_ascii_lowercase(),
@@ -161,7 +171,10 @@ fn neighbours(spec: &NetSpec, code: &str, io: &mut Io<'_>) -> Result<()> {
         ("south", neighbouring.south),
         ("north", neighbouring.north),
     ] {
-        io.line(format_args!("{side}  {}", code.as_deref().unwrap_or("none: the pole")))?;
+        io.line(format_args!(
+            "{side}  {}",
+            code.as_deref().unwrap_or("none: the pole")
+        ))?;
     }
     Ok(())
 }

@@ -55,9 +55,16 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         return Ok(DONE);
     }
     if known == 0 {
-        io.note(format_args!("`{}` is unknown, {}", args.id, when.as_of_text()))?;
+        io.note(format_args!(
+            "`{}` is unknown, {}",
+            args.id,
+            when.as_of_text()
+        ))?;
     } else {
-        io.note(format_args!("`{}` is not there: {when}; see its history", args.id))?;
+        io.note(format_args!(
+            "`{}` is not there: {when}; see its history",
+            args.id
+        ))?;
     }
     Ok(FOUND)
 }

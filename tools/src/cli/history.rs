@@ -79,7 +79,11 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         found = true;
     }
     if !found {
-        io.note(format_args!("`{}` is unknown, as of {}", args.id, when.as_of_text()))?;
+        io.note(format_args!(
+            "`{}` is unknown, as of {}",
+            args.id,
+            when.as_of_text()
+        ))?;
         return Ok(FOUND);
     }
     Ok(DONE)
@@ -91,9 +95,11 @@ fn changed(before: Option<&Record>, after: &Record) -> Vec<&'static str> {
         None => vec!["presence"],
         Some(before) if before.is_absence() != after.is_absence() => vec!["presence"],
         Some(_) if after.is_absence() => Vec::new(),
-        Some(before) => {
-            FeatureCompare.aspects(before, after).into_iter().map(blocknet_query::Aspect::name).collect()
-        }
+        Some(before) => FeatureCompare
+            .aspects(before, after)
+            .into_iter()
+            .map(blocknet_query::Aspect::name)
+            .collect(),
     }
 }
 
@@ -102,11 +108,7 @@ fn pairs(versions: &[Record]) -> impl Iterator<Item = (Option<&Record>, &Record)
     before.zip(versions)
 }
 
-fn print_json(
-    versions: &[Record],
-    renderer: &mut Renderer<'_, '_>,
-    io: &mut Io<'_>,
-) -> Result<()> {
+fn print_json(versions: &[Record], renderer: &mut Renderer<'_, '_>, io: &mut Io<'_>) -> Result<()> {
     for (before, version) in pairs(versions) {
         io.object(&VersionJson {
             meta: renderer.meta(version)?,
@@ -118,12 +120,16 @@ fn print_json(
     Ok(())
 }
 
-fn print_text(
-    versions: &[Record],
-    renderer: &mut Renderer<'_, '_>,
-    io: &mut Io<'_>,
-) -> Result<()> {
-    let heading = ["version", "valid from", "until", "what", "kind", "recorded", "author"];
+fn print_text(versions: &[Record], renderer: &mut Renderer<'_, '_>, io: &mut Io<'_>) -> Result<()> {
+    let heading = [
+        "version",
+        "valid from",
+        "until",
+        "what",
+        "kind",
+        "recorded",
+        "author",
+    ];
     let mut table = Table::headed(&heading);
     let mut remarks = Vec::new();
     for (before, version) in pairs(versions) {
@@ -134,22 +140,38 @@ fn print_text(
             ("present".to_owned(), GOOD)
         } else {
             let aspects = changed(before, version);
-            (if aspects.is_empty() { "the same".to_owned() } else { aspects.join(", ") }, CHANGED)
+            (
+                if aspects.is_empty() {
+                    "the same".to_owned()
+                } else {
+                    aspects.join(", ")
+                },
+                CHANGED,
+            )
         };
         let plain = Style::new();
         let recorded = match meta.basis {
             "clock" => meta.recorded.clone(),
             basis => format!("{} ({basis})", meta.recorded),
         };
-        for (name, text) in [("reason", &meta.reason), ("source", &meta.source)] {
-            if !text.is_empty() {
-                remarks.push(format!("{}: {name}: {text}", meta.version));
-            }
-        }
+        let about = match (meta.reason.as_str(), meta.source.as_str()) {
+            ("", "") => None,
+            (reason, "") => Some(reason.to_owned()),
+            ("", source) => Some(format!("source: {source}")),
+            (reason, source) => Some(format!("{reason}; source: {source}")),
+        };
+        remarks.extend(about.map(|about| (meta.version.clone(), about)));
+        let open = match meta.until {
+            "next" => "next",
+            _ => "forever",
+        };
         table.row([
             (meta.version, plain),
-            (meta.valid_from.unwrap_or_else(|| "always".to_owned()), plain),
-            (meta.valid_to.unwrap_or_else(|| "open".to_owned()), plain),
+            (
+                meta.valid_from.unwrap_or_else(|| "always".to_owned()),
+                plain,
+            ),
+            (meta.valid_to.unwrap_or_else(|| open.to_owned()), plain),
             (what, style),
             (meta.kind.to_owned(), plain),
             (recorded, plain),
@@ -157,9 +179,9 @@ fn print_text(
         ]);
     }
     table.print(io, "  ")?;
-    for remark in remarks {
-        let remark = io.paint(DIM, remark);
-        io.line(format_args!("  {remark}"))?;
+    let mut about = Table::default();
+    for (version, remark) in remarks {
+        about.row([(version, DIM), (remark, DIM)]);
     }
-    Ok(())
+    about.print(io, "  ")
 }

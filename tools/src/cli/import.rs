@@ -19,7 +19,7 @@ use crate::input::{self, Rules};
 
 pub(crate) use plan::{Plan, Refusal};
 
-/// Import files of GeoJSON Features
+/// Import Features from files
 ///
 /// Every Feature becomes an assertion about the entity of its id: its geometry and the Feature as
 /// it came hold from --valid-from until --valid-to or, without, until the entity's next known
@@ -30,7 +30,7 @@ pub(crate) use plan::{Plan, Refusal};
 pub(crate) struct Args {
     /// The store's directory
     dir: PathBuf,
-    /// Files: a FeatureCollection or one Feature per line, plain or gzip
+    /// Files: one document or one Feature per line, plain or gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Create the store if there is none, and the layer (of kind other, in --time-zone)
@@ -86,7 +86,7 @@ enum Format {
     /// Told from the contents
     #[default]
     Auto,
-    /// One document: a FeatureCollection or a Feature
+    /// One document: a collection of Features, or a Feature
     Geojson,
     /// One Feature per line
     Geojsonl,
@@ -178,7 +178,10 @@ impl Tally {
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
-    #[expect(clippy::disallowed_methods, reason = "the command line is the rim: it says how long it took")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line is the rim: it says how long it took"
+    )]
     let started = std::time::Instant::now();
     let zone = time_zone(args.time_zone.as_deref())?;
     let mut tally = Tally::default();
@@ -217,7 +220,10 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         // A pipe closed on us is no failure of the import's.
         Err(error @ CliError::Output(_)) => return Err(error),
         Err(error) => {
-            return Err(CliError::Stopped { cause: Box::new(error), stored: tally.stored() });
+            return Err(CliError::Stopped {
+                cause: Box::new(error),
+                stored: tally.stored(),
+            });
         }
     };
     net.close()?;
@@ -248,20 +254,29 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             counted(counts.unreadable_heights, "Feature", "Features")
         ))?;
     }
-    let zone = match &args.time_zone {
-        Some(name) => name.clone(),
-        None => "UTC (default)".to_owned(),
-    };
+    let zone = args.zone_text();
     if io.is_json() {
-        io.note(format_args!("times without an offset read in {zone}"))?;
+        if let Some(zone) = zone {
+            io.note(zone)?;
+        }
         io.object(&summary)?;
     } else {
-        print_summary(args, &summary, &tally, &zone, io)?;
+        print_summary(args, &summary, &tally, zone, io)?;
     }
     Ok(DONE)
 }
 
 impl Args {
+    /// In which zone times were read, where any were.
+    fn zone_text(&self) -> Option<String> {
+        let times = [&self.valid_from, &self.valid_to, &self.recorded_at];
+        times.into_iter().flatten().next()?;
+        Some(match &self.time_zone {
+            Some(name) => format!("times without an offset read in {name}"),
+            None => "times without an offset read in UTC (default)".to_owned(),
+        })
+    }
+
     fn rules(&self) -> Result<Rules> {
         let mut rules = Rules::default();
         if let Some(id) = &self.id {
@@ -305,18 +320,19 @@ fn layer(args: &Args, net: &Net, tally: &mut Tally) -> Result<LayerId> {
             tally.add(&receipt);
             Ok(layer)
         }
-        Err(error) if error.kind() == blocknet_engine::ErrorKind::NotFound => {
-            Err(CliError::usage(format!(
-                "{error}; make one with `blocknet layer add` or --create"
-            )))
-        }
+        Err(error) if error.kind() == blocknet_engine::ErrorKind::NotFound => Err(CliError::usage(
+            format!("{error}; make one with `blocknet layer add` or --create"),
+        )),
         found => Ok(found?),
     }
 }
 
 /// The files' names without their directories: where the data come from, if nobody says.
 fn file_names(files: &[PathBuf]) -> String {
-    let names = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy());
+    let names = files
+        .iter()
+        .filter_map(|file| file.file_name())
+        .map(|name| name.to_string_lossy());
     let names = names.collect::<Vec<_>>().join(", ");
     if names.len() <= blocknet_engine::limit::TEXT_LEN_BYTES_MAX {
         names
@@ -329,10 +345,14 @@ fn print_summary(
     args: &Args,
     summary: &Summary,
     tally: &Tally,
-    zone: &str,
+    zone: Option<String>,
     io: &mut Io<'_>,
 ) -> Result<()> {
-    io.line(format_args!("imported into layer `{}` of {}", args.layer, args.dir.display()))?;
+    io.line(format_args!(
+        "imported into layer `{}` of {}",
+        args.layer,
+        args.dir.display()
+    ))?;
     let mut table = Table::default();
     let mut row = |what: &str, value: String, remark: String| {
         table.plain([what.to_owned(), value, remark]);
@@ -344,7 +364,11 @@ fn print_summary(
         count(summary.versions),
         format!("written, {} of them absences", count(summary.removals)),
     );
-    row("unchanged", count(summary.unchanged), "known already".into());
+    row(
+        "unchanged",
+        count(summary.unchanged),
+        "known already".into(),
+    );
     row("entities", count(summary.entities), "new".into());
     row("blocks", count(summary.blocks), "new".into());
     let last = tally.last.map_or_else(String::new, |(number, recorded)| {
@@ -352,10 +376,18 @@ fn print_summary(
     });
     row("commits", count(summary.commits), last);
     if summary.invalid_geometries > 0 {
-        row("invalid", count(summary.invalid_geometries), "geometries, stored as they are".into());
+        row(
+            "invalid",
+            count(summary.invalid_geometries),
+            "geometries, stored as they are".into(),
+        );
     }
     if summary.skipped > 0 {
-        row("skipped", count(summary.skipped), "features, listed above".into());
+        row(
+            "skipped",
+            count(summary.skipped),
+            "features, listed above".into(),
+        );
     }
     table.right(&[1]).print(io, "  ")?;
     io.line(format_args!(
@@ -364,5 +396,5 @@ fn print_summary(
         summary.seconds,
         cost_text(&tally.cost)
     ))?;
-    io.line(format_args!("  times without an offset read in {zone}"))
+    zone.map_or(Ok(()), |zone| io.line(format_args!("  {zone}")))
 }

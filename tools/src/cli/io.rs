@@ -20,6 +20,10 @@ pub(crate) const COMMAND: Style = AnsiColor::Cyan.on_default().bold();
 const BUFFER_LEN_BYTES: usize = 64 << 10;
 
 /// The two streams of a command.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts about two streams"
+)]
 pub struct Io<'a> {
     out: BufWriter<Box<dyn Write + 'a>>,
     err: Box<dyn Write + 'a>,
@@ -33,7 +37,9 @@ pub struct Io<'a> {
 
 impl std::fmt::Debug for Io<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Io").field("json", &self.json).finish_non_exhaustive()
+        f.debug_struct("Io")
+            .field("json", &self.json)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,20 +113,26 @@ impl<'a> Io<'a> {
         // What was printed before a remark stays before it when both go to one place.
         self.flush()?;
         let text = paint(self.err_styled, DIM, text);
-        writeln!(self.err, "{text}").map_err(CliError::Output)
+        self.remark(&text);
+        Ok(())
     }
 
     /// A remark that asks for attention.
     pub(crate) fn warn(&mut self, text: impl Display) -> Result<()> {
         self.flush()?;
         let label = paint(self.err_styled, CHANGED.bold(), "warning:");
-        writeln!(self.err, "{label} {text}").map_err(CliError::Output)
+        self.remark(&format!("{label} {text}"));
+        Ok(())
+    }
+
+    /// Standard error may be closed; what was asked for goes to standard output all the same.
+    fn remark(&mut self, text: &str) {
+        drop(writeln!(self.err, "{text}"));
     }
 
     pub(crate) fn error(&mut self, error: &CliError) {
         let label = paint(self.err_styled, BAD.bold(), "error:");
-        // Nobody is left to tell if this fails.
-        drop(writeln!(self.err, "{label} {error}"));
+        self.remark(&format!("{label} {error}"));
     }
 
     pub(crate) fn flush(&mut self) -> Result<()> {
@@ -131,18 +143,32 @@ impl<'a> Io<'a> {
     pub(crate) fn clap(&mut self, error: &clap::Error) -> Result<u8> {
         let text = error.render();
         let is_error = error.use_stderr();
-        let styled = if is_error { self.err_styled } else { self.out_styled };
-        let text = if styled { text.ansi().to_string() } else { text.to_string() };
+        let styled = if is_error {
+            self.err_styled
+        } else {
+            self.out_styled
+        };
+        let text = if styled {
+            text.ansi().to_string()
+        } else {
+            text.to_string()
+        };
         if is_error {
-            self.err.write_all(text.as_bytes()).map_err(CliError::Output)?;
+            self.remark(text.trim_end());
             return Ok(FAILED);
         }
-        self.out.write_all(text.as_bytes()).map_err(CliError::Output)?;
+        self.out
+            .write_all(text.as_bytes())
+            .map_err(CliError::Output)?;
         self.flush()?;
         Ok(DONE)
     }
 }
 
 fn paint(styled: bool, style: Style, text: impl Display) -> String {
-    if styled { format!("{style}{text}{style:#}") } else { text.to_string() }
+    if styled {
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_string()
+    }
 }

@@ -42,10 +42,20 @@ struct AddArgs {
     #[arg(long, value_enum, default_value_t)]
     kind: KindArg,
     /// Where its data come from
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     data_source: String,
     /// Vertical datum of its altitudes, for example NAP or EPSG:5773 [default: unknown]
-    #[arg(long, value_name = "DATUM", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "DATUM",
+        default_value = "",
+        hide_default_value = true
+    )]
     datum: String,
     /// Zone of its local times
     #[arg(long, value_name = "IANA", default_value = "UTC")]
@@ -117,7 +127,14 @@ impl From<&LayerState> for LayerJson {
 
 /// A table of layers.
 pub(crate) fn print_layers(layers: &[LayerJson], io: &mut Io<'_>) -> Result<()> {
-    let heading = ["layer", "kind", "entities", "versions", "live", "last recorded"];
+    let heading = [
+        "layer",
+        "kind",
+        "entities",
+        "versions",
+        "live",
+        "last recorded",
+    ];
     let mut table = Table::headed(&heading).right(&[2, 3, 4]);
     for layer in layers {
         table.plain([
@@ -163,7 +180,10 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
                         io.line(format_args!("  {}: {what}: {text}", layer.name))?;
                     }
                     if layer.time_zone != "UTC" {
-                        io.line(format_args!("  {}: time zone: {}", layer.name, layer.time_zone))?;
+                        io.line(format_args!(
+                            "  {}: time zone: {}",
+                            layer.name, layer.time_zone
+                        ))?;
                     }
                 }
             }

@@ -53,7 +53,7 @@ struct AssertArgs {
 pub(crate) struct PutArgs {
     /// The store's directory
     dir: PathBuf,
-    /// A GeoJSON Feature: a file, `-` for standard input, or the text itself
+    /// A Feature: a file, `-` for standard input, or the text itself
     #[arg(value_name = "FEATURE")]
     feature: String,
     /// The entity's id [default: the Feature's id]
@@ -89,7 +89,10 @@ pub(crate) struct RemoveArgs {
 fn version(text: &str) -> Result<Version, String> {
     text.split_once('.')
         .and_then(|(commit, index)| {
-            Some(Version { commit: commit.parse().ok()?, index: index.parse().ok()? })
+            Some(Version {
+                commit: commit.parse().ok()?,
+                index: index.parse().ok()?,
+            })
         })
         .ok_or_else(|| "write COMMIT.INDEX as `history` prints it, for example 12.0".to_owned())
 }
@@ -107,8 +110,15 @@ pub(crate) fn put(args: &PutArgs, io: &mut Io<'_>) -> Result<u8> {
     }
     // Of two members of one name the last counts, so the id of the command line wins in what is
     // read, and what is stored stays as it came.
-    let named = args.id.as_deref().map(|id| with_id(&json, id)).transpose()?;
-    let plan = Plan { rules, ..Plan::new(layer, &net) };
+    let named = args
+        .id
+        .as_deref()
+        .map(|id| with_id(&json, id))
+        .transpose()?;
+    let plan = Plan {
+        rules,
+        ..Plan::new(layer, &net)
+    };
     let refused = |reason| CliError::Refused {
         place: "the Feature".to_owned(),
         reason: Box::new(reason),
@@ -124,7 +134,13 @@ pub(crate) fn put(args: &PutArgs, io: &mut Io<'_>) -> Result<u8> {
 pub(crate) fn remove(args: &RemoveArgs, io: &mut Io<'_>) -> Result<u8> {
     let net = store::write(&args.dir, io)?;
     let layer: LayerId = net.now_view()?.layer_named(&args.assert.layer)?;
-    write(&args.assert, &net, Assertion::absence(layer, args.id.as_str()), "absence stored", io)?;
+    write(
+        &args.assert,
+        &net,
+        Assertion::absence(layer, args.id.as_str()),
+        "absence stored",
+        io,
+    )?;
     net.close()?;
     Ok(DONE)
 }
@@ -134,7 +150,11 @@ fn read_feature(argument: &str) -> Result<String> {
     if argument.trim_start().starts_with('{') {
         return Ok(argument.trim().to_owned());
     }
-    let path = if argument == "-" { "/dev/stdin" } else { argument };
+    let path = if argument == "-" {
+        "/dev/stdin"
+    } else {
+        argument
+    };
     let mut reader = FeatureReader::open(path, Format::Auto)?;
     let first = reader.next().transpose()?;
     let first = first.ok_or_else(|| CliError::usage(format!("{path}: there is no Feature")))?;
@@ -164,7 +184,8 @@ fn write(
     let zone = time_zone(args.time_zone.as_deref())?;
     let time = |flag, text: &Option<String>| -> Result<Option<Instant>> {
         let text = text.as_deref();
-        text.map(|text| instant(flag, text, &zone, DayEdge::Start, net.now())).transpose()
+        text.map(|text| instant(flag, text, &zone, DayEdge::Start, net.now()))
+            .transpose()
     };
     let recorded = match time("--recorded-at", &args.recorded_at)? {
         Some(recorded) => Recorded::At(Moment::from_micros(recorded.micros())),

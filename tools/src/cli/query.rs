@@ -12,7 +12,7 @@ use super::render::{Renderer, feature};
 use super::text::{counted, grouped};
 use super::{DONE, store};
 
-/// Print what is in an area at a moment, as newline-delimited GeoJSON
+/// Print what is in an area at a moment, one Feature per line
 ///
 /// A record is a state that holds at --valid-at, as far as the store knew --as-of. It matches when
 /// its geometry meets the closed box and its height the band. Without --present-when every state
@@ -37,8 +37,9 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Count {
-    count: u64,
+struct CountJson {
+    #[serde(rename = "count")]
+    records: u64,
     unknown_height: u64,
     as_of: String,
     valid_at: String,
@@ -55,7 +56,9 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let mut count = 0;
     let mut found = search(&view, &selection)?;
     while count < limit {
-        let Some(record) = found.next().transpose()? else { break };
+        let Some(record) = found.next().transpose()? else {
+            break;
+        };
         count += 1;
         if args.meta {
             io.line(renderer.with_meta(&record)?)?;
@@ -65,8 +68,8 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     }
     let unknown_height = found.unknown_height();
     if args.count && io.is_json() {
-        io.object(&Count {
-            count,
+        io.object(&CountJson {
+            records: count,
             unknown_height,
             as_of: when.as_of_text(),
             valid_at: when.valid.to_string(),
@@ -80,6 +83,9 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         0 => String::new(),
         unknown => format!(", {} of them of unknown height", grouped(unknown)),
     };
-    io.note(format_args!("{}: {when}{unknown}", counted(count, "record", "records")))?;
+    io.note(format_args!(
+        "{}: {when}{unknown}",
+        counted(count, "record", "records")
+    ))?;
     Ok(DONE)
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{CliError, Result};
+use super::text::hex;
 use crate::input::{DayEdge, Instant, zone};
 
 /// Names and zones of the layers, and the commits looked up so far.
@@ -27,7 +28,12 @@ impl<'v, 'a> Renderer<'v, 'a> {
             (id, (state.def.name.clone(), zone))
         });
         let layers = layers.collect();
-        Self { view, layers, zone: user_zone.clone(), commits: HashMap::new() }
+        Self {
+            view,
+            layers,
+            zone: user_zone.clone(),
+            commits: HashMap::new(),
+        }
     }
 
     pub(crate) fn layer(&self, layer: LayerId) -> &str {
@@ -82,8 +88,12 @@ impl<'v, 'a> Renderer<'v, 'a> {
             author: own(&record.author, &info.author),
             reason: own(&record.reason, &info.reason),
             source: own(&record.source, &info.source),
-            geocode: record.geocode.map(|geocode| self.view.spec().format(&geocode)),
-            extent: record.extent.map(|extent| [extent.west, extent.south, extent.east, extent.north]),
+            geocode: record
+                .geocode
+                .map(|geocode| self.view.spec().format(&geocode)),
+            extent: record
+                .extent
+                .map(|extent| [extent.west, extent.south, extent.east, extent.north]),
             floor: record.extent.and_then(|extent| extent.floor),
             top: record.extent.and_then(|extent| extent.top),
         })
@@ -94,7 +104,11 @@ impl<'v, 'a> Renderer<'v, 'a> {
         let meta = self.meta(record)?;
         let meta = serde_json::to_string(&meta).map_err(|error| CliError::Output(error.into()))?;
         let feature = feature(record);
-        let open = feature.trim_end().strip_suffix('}').unwrap_or("{").trim_end();
+        let open = feature
+            .trim_end()
+            .strip_suffix('}')
+            .unwrap_or("{")
+            .trim_end();
         let comma = if open.ends_with('{') { "" } else { "," };
         Ok(format!("{open}{comma}\"blocknet\":{meta}}}"))
     }
@@ -162,18 +176,19 @@ pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
             Cow::Borrowed(text)
         };
     }
-    let hex = || record.payload.iter().map(|byte| format!("{byte:02x}")).collect();
     let wrapped = Wrapped {
         id: &record.id,
         payload: text,
-        payload_hex: text.is_none().then(hex),
+        payload_hex: text.is_none().then(|| hex(&record.payload)),
     };
     Cow::Owned(serde_json::to_string(&wrapped).expect("text and text alone can be written"))
 }
 
 /// The same JSON without line breaks: well-formed JSON has them only between its tokens.
 fn on_one_line(json: &str) -> String {
-    json.chars().filter(|char| !matches!(char, '\n' | '\r')).collect()
+    json.chars()
+        .filter(|char| !matches!(char, '\n' | '\r'))
+        .collect()
 }
 
 /// The payload of a state as JSON inside JSON; null for an absence.
@@ -198,6 +213,9 @@ mod tests {
 
     #[test]
     fn line_breaks_between_tokens_go() {
-        assert_eq!(on_one_line("{\n  \"a\": \"b\\n\"\r\n}"), "{  \"a\": \"b\\n\"}");
+        assert_eq!(
+            on_one_line("{\n  \"a\": \"b\\n\"\r\n}"),
+            "{  \"a\": \"b\\n\"}"
+        );
     }
 }

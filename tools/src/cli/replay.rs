@@ -111,7 +111,9 @@ pub(crate) fn diff(args: &DiffArgs, io: &mut Io<'_>) -> Result<u8> {
 
 pub(crate) fn transients(args: &TransientsArgs, io: &mut Io<'_>) -> Result<u8> {
     let wanted = |kind| kind == Kind::Vanished || args.reverted;
-    let found = args.span.run(blocknet_query::transients, wanted, true, io)?;
+    let found = args
+        .span
+        .run(blocknet_query::transients, wanted, true, io)?;
     Ok(if found && args.exit_code { FOUND } else { DONE })
 }
 
@@ -175,19 +177,25 @@ impl SpanArgs {
             let time = instant(flag, text, &when.zone, edge, net.now())?;
             Ok(Moment::from_micros(time.micros()))
         };
-        let span = Span { from: time("--from", &self.from)?, to: time("--to", &self.to)?, axis };
+        let span = Span {
+            from: time("--from", &self.from)?,
+            to: time("--to", &self.to)?,
+            axis,
+        };
         let view = net.view(when.as_of, when.valid)?;
         let choice = self.select.resolve(&view, true)?;
         let changes = query(&view, &choice.selection(), span, &FeatureCompare)?;
-        let changes: Vec<Change> =
-            changes.into_iter().filter(|change| wanted(change.kind)).collect();
+        let changes: Vec<Change> = changes
+            .into_iter()
+            .filter(|change| wanted(change.kind))
+            .collect();
         let mut renderer = Renderer::new(&view, &when.zone);
         if io.is_json() {
             for change in &changes {
-                print_json(change, transients, &mut renderer, io)?;
+                print_json(change, transients, &view, &mut renderer, io)?;
             }
         } else if !changes.is_empty() {
-            print_text(&changes, transients, &mut renderer, io)?;
+            print_text(&changes, transients, &view, &mut renderer, io)?;
         }
         io.note(format_args!(
             "{}: {}",
@@ -203,19 +211,47 @@ fn describe(span: Span, when: &When) -> String {
     let Span { from, to, axis } = span;
     match axis {
         Axis::Valid => {
-            format!("true after {from} until {to} inclusive, as of {}", when.as_of_text())
+            format!(
+                "true after {from} until {to} inclusive, as of {}",
+                when.as_of_text()
+            )
         }
         Axis::Recorded => {
-            format!("recorded after {from} until {to} inclusive, valid at {}", when.valid)
+            format!(
+                "recorded after {from} until {to} inclusive, valid at {}",
+                when.valid
+            )
         }
     }
 }
 
-/// The time of a change, as a date where it was given as one.
-fn time_text(change: &Change, time: Moment, renderer: &Renderer<'_, '_>) -> Option<String> {
-    let day = [&change.before, &change.after].into_iter().flatten().any(|record| {
-        (record.from_day && record.valid.from == time) || (record.to_day && record.valid.to == time)
+/// When a transient was gone again. The version that says so is in its history only.
+fn until_text(
+    change: &Change,
+    view: &View<'_>,
+    renderer: &Renderer<'_, '_>,
+) -> Result<Option<String>> {
+    let Some(until) = change.until else {
+        return Ok(None);
+    };
+    let history = view.history(change.layer, &change.id)?;
+    let day = history.iter().any(|version| {
+        (version.from_day && version.valid.from == until)
+            || (version.to_day && version.valid.to == until)
     });
+    Ok(renderer.moment(change.layer, until, day))
+}
+
+/// The time of a change, as a date where it was given as one.
+fn time_text(change: &Change, renderer: &Renderer<'_, '_>) -> Option<String> {
+    let time = change.time;
+    let day = [&change.before, &change.after]
+        .into_iter()
+        .flatten()
+        .any(|record| {
+            (record.from_day && record.valid.from == time)
+                || (record.to_day && record.valid.to == time)
+        });
     renderer.moment(change.layer, time, day)
 }
 
@@ -226,12 +262,16 @@ fn aspects(change: &Change) -> Vec<&'static str> {
 fn print_json(
     change: &Change,
     transients: bool,
+    view: &View<'_>,
     renderer: &mut Renderer<'_, '_>,
     io: &mut Io<'_>,
 ) -> Result<()> {
-    let info = change.commit().map(|number| renderer.commit(number)).transpose()?;
+    let info = change
+        .commit()
+        .map(|number| renderer.commit(number))
+        .transpose()?;
     let json = ChangeJson {
-        time: time_text(change, change.time, renderer),
+        time: time_text(change, renderer),
         layer: renderer.layer(change.layer).to_owned(),
         id: change.id.clone(),
         kind: change.kind.name(),
@@ -253,7 +293,7 @@ fn print_json(
         at_to: other.at_to,
     });
     io.object(&TransientJson {
-        until: change.until.and_then(|until| time_text(change, until, renderer)),
+        until: until_text(change, view, renderer)?,
         replaced_by: replaced_by.collect(),
         change: json,
     })
@@ -262,11 +302,22 @@ fn print_json(
 fn print_text(
     changes: &[Change],
     transients: bool,
+    view: &View<'_>,
     renderer: &mut Renderer<'_, '_>,
     io: &mut Io<'_>,
 ) -> Result<()> {
     let heading: &[&str] = if transients {
-        &["from", "until", "what", "layer", "id", "differs in", "commit", "author", "in its place"]
+        &[
+            "from",
+            "until",
+            "what",
+            "layer",
+            "id",
+            "differs in",
+            "commit",
+            "author",
+            "in its place",
+        ]
     } else {
         &["time", "what", "layer", "id", "changed", "commit", "author"]
     };
@@ -278,18 +329,21 @@ fn print_text(
             Kind::Disappeared | Kind::Vanished => BAD,
             _ => CHANGED,
         };
-        let time = time_text(change, change.time, renderer).unwrap_or_default();
+        let time = time_text(change, renderer).unwrap_or_default();
         let author = match change.commit() {
             None => String::new(),
             Some(number) => {
                 let author = renderer.commit(number)?.author;
-                let own = change.after.as_ref().and_then(|record| record.author.clone());
+                let own = change
+                    .after
+                    .as_ref()
+                    .and_then(|record| record.author.clone());
                 own.unwrap_or(author)
             }
         };
         let mut row = vec![(time, plain)];
         if transients {
-            let until = change.until.and_then(|until| time_text(change, until, renderer));
+            let until = until_text(change, view, renderer)?;
             row.push((until.unwrap_or_default(), plain));
         }
         row.extend([
@@ -297,7 +351,12 @@ fn print_text(
             (renderer.layer(change.layer).to_owned(), plain),
             (change.id.clone(), plain),
             (aspects(change).join(", "), plain),
-            (change.commit().map_or_else(String::new, |number| number.to_string()), plain),
+            (
+                change
+                    .commit()
+                    .map_or_else(String::new, |number| number.to_string()),
+                plain,
+            ),
             (author, plain),
         ]);
         if transients {
@@ -310,7 +369,9 @@ fn print_text(
 
 /// What covers most of a transient's footprint, in words.
 fn in_its_place(change: &Change, renderer: &Renderer<'_, '_>) -> String {
-    let Some(most) = change.replaced_by.first() else { return "nothing".to_owned() };
+    let Some(most) = change.replaced_by.first() else {
+        return "nothing".to_owned();
+    };
     let ends = match (most.at_from, most.at_to) {
         (true, true) => "before and after",
         (true, false) => "before",
@@ -321,5 +382,9 @@ fn in_its_place(change: &Change, renderer: &Renderer<'_, '_>) -> String {
         more => format!(", and {more} more"),
     };
     let layer = renderer.layer(most.layer);
-    format!("{layer}/{} on {:.0} % {ends}{more}", most.id, most.covered * 100.0)
+    format!(
+        "{layer}/{} on {:.0} % {ends}{more}",
+        most.id,
+        most.covered * 100.0
+    )
 }

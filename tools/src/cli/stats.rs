@@ -8,7 +8,7 @@ use super::create::SpecJson;
 use super::error::Result;
 use super::io::Io;
 use super::layer::{LayerJson, print_layers};
-use super::text::{Table, grouped, length};
+use super::text::{Table, grouped, hex, length};
 use super::{DONE, store};
 
 /// Print what a store holds and how large it is
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let (journal_bytes, tables_bytes) = net.disk_bytes()?;
     let layers: Vec<LayerJson> = view.layers().map(|(_, state)| state.into()).collect();
     let stats = Stats {
-        id: net.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+        id: hex(net.id()),
         spec: net.spec().into(),
         commits: view.newest_commit(),
         blocks: view.block_count(),
@@ -73,7 +73,11 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     print_layers(&stats.layers, io)?;
     io.line("")?;
     let levels: Vec<String> = stats.levels.iter().map(ToString::to_string).collect();
-    let levels = if levels.is_empty() { "none yet".to_owned() } else { levels.join(", ") };
+    let levels = if levels.is_empty() {
+        "none yet".to_owned()
+    } else {
+        levels.join(", ")
+    };
     io.line(format_args!("geocodes: {}", stats.spec.text()))?;
     io.line(format_args!("levels in use: {levels}"))?;
     Ok(DONE)

@@ -9,6 +9,9 @@ use super::error::{CliError, Result};
 use super::io::Io;
 use crate::input::{Predicate, json_equal};
 
+/// A test of a record that the engine cannot make.
+pub(crate) type Test = Box<dyn Fn(&Record) -> bool>;
+
 /// A builder for nets whose payloads are JSON.
 pub(crate) fn builder() -> NetBuilder {
     Net::builder().payload_eq(json_equal)
@@ -34,14 +37,18 @@ fn report(report: &OpenReport, io: &mut Io<'_>) -> Result<()> {
 }
 
 /// The presence rules of the layers; `None` when no layer has one, so that every state counts.
-pub(crate) fn presence(view: &View<'_>) -> Result<Option<Box<dyn Fn(&Record) -> bool>>> {
+pub(crate) fn presence(view: &View<'_>) -> Result<Option<Test>> {
     let mut rules: BTreeMap<LayerId, Predicate> = BTreeMap::new();
     for (layer, state) in view.layers() {
         if !state.def.presence.is_empty() {
-            let rule = state.def.presence.parse().map_err(|source| CliError::PresenceRule {
-                layer: state.def.name.clone(),
-                source,
-            })?;
+            let rule = state
+                .def
+                .presence
+                .parse()
+                .map_err(|source| CliError::PresenceRule {
+                    layer: state.def.name.clone(),
+                    source,
+                })?;
             rules.insert(layer, rule);
         }
     }
@@ -49,7 +56,9 @@ pub(crate) fn presence(view: &View<'_>) -> Result<Option<Box<dyn Fn(&Record) -> 
         return Ok(None);
     }
     Ok(Some(Box::new(move |record| {
-        rules.get(&record.layer).is_none_or(|rule| rule.matches(&record.payload))
+        rules
+            .get(&record.layer)
+            .is_none_or(|rule| rule.matches(&record.payload))
     })))
 }
 

@@ -1,7 +1,5 @@
 //! Numbers and columns for people.
 
-use std::fmt::Write;
-
 use anstyle::Style;
 
 use super::error::Result;
@@ -12,7 +10,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -40,7 +38,23 @@ pub(crate) fn length(bytes: u64) -> String {
 
 /// `1 feature`, `2 features`.
 pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        grouped(number),
+        if number == 1 { one } else { many }
+    )
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// Rows in aligned columns.
@@ -77,7 +91,10 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|(text, _)| text.chars().count()).max().unwrap_or(0)
+            cells
+                .map(|(text, _)| text.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {
@@ -94,9 +111,9 @@ impl Table {
                     (0, gap + 2)
                 };
                 let after = if is_last { 0 } else { after };
-                // Writing to a `String` cannot fail.
-                let _: std::fmt::Result =
-                    write!(line, "{:before$}{painted}{:after$}", "", "");
+                line.push_str(&" ".repeat(before));
+                line.push_str(&painted);
+                line.push_str(&" ".repeat(after));
             }
             io.line(line.trim_end())?;
         }
@@ -110,7 +127,12 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (13_098_000, "13,098,000")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (13_098_000, "13,098,000"),
+        ] {
             assert_eq!(grouped(number), text);
         }
     }
@@ -137,6 +159,9 @@ mod tests {
         let mut io = Io::plain(&mut out, std::io::sink());
         table.print(&mut io, "  ").unwrap();
         drop(io);
-        assert_eq!(String::from_utf8(out).unwrap(), "  name    n\n  a      12\n  bcdef   3\n");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "  name    n\n  a      12\n  bcdef   3\n"
+        );
     }
 }

@@ -17,8 +17,16 @@ pub(crate) struct CostJson {
 
 impl From<Cost> for CostJson {
     fn from(cost: Cost) -> Self {
-        let Cost { kv_writes, kv_bytes, journal_bytes } = cost;
-        Self { kv_writes, kv_bytes, journal_bytes }
+        let Cost {
+            kv_writes,
+            kv_bytes,
+            journal_bytes,
+        } = cost;
+        Self {
+            kv_writes,
+            kv_bytes,
+            journal_bytes,
+        }
     }
 }
 

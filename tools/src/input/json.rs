@@ -344,10 +344,9 @@ mod tests {
                     2 => {
                         let text: String = String::arbitrary(g);
                         let plain = serde_json::to_string(&text).unwrap();
-                        let escaped: String = text
+                        let escaped = text
                             .encode_utf16()
-                            .map(|unit| format!("\\u{unit:04x}"))
-                            .collect();
+                            .fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"));
                         (plain, format!("\"{escaped}\""))
                     }
                     3 => ("true".into(), "true".into()),
@@ -395,6 +394,10 @@ mod tests {
 
     #[test]
     fn any_bytes_are_compared_without_panic() {
+        #[expect(
+            clippy::needless_pass_by_value,
+            reason = "the form that quickcheck calls"
+        )]
         fn property(a: Vec<u8>, b: Vec<u8>) -> bool {
             json_equal(&a, &a) && (a == b) == json_equal(&a, &b)
                 || serde_json::from_slice::<&RawValue>(&a).is_ok()

@@ -282,9 +282,9 @@ fn a_broken_document_is_refused_whole() {
 
 #[test]
 fn damaged_gzip_is_never_a_silent_end() {
-    let lines: String = (0..2000)
-        .map(|i| format!("{{\"type\":\"Feature\",\"id\":{i}}}\n"))
-        .collect();
+    let lines = (0..2000).fold(String::new(), |text, i| {
+        text + &format!("{{\"type\":\"Feature\",\"id\":{i}}}\n")
+    });
     let inner = lines.trim_end().replace('\n', ",");
     let collection = format!(r#"{{"type":"FeatureCollection","features":[{inner}]}}"#);
     for text in [&lines, &collection] {
@@ -364,6 +364,22 @@ fn files_that_cannot_be_read_are_named() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_read_although_it_cannot_be_read_twice() {
+    use std::os::fd::AsRawFd;
+
+    let (output, mut input) = io::pipe().unwrap();
+    let collection =
+        format!(r#"{{"type":"FeatureCollection","features":[{ONE},{TWO}],"crs":null}}"#);
+    let writer = std::thread::spawn(move || input.write_all(&gzip(collection.as_bytes())));
+    let path = format!("/proc/self/fd/{}", output.as_raw_fd());
+    let reader = FeatureReader::open(path, Format::Auto).unwrap();
+    writer.join().unwrap().unwrap();
+    let features: Vec<String> = reader.map(|feature| feature.unwrap().json).collect();
+    assert_eq!(features, [ONE, TWO]);
+}
+
 #[test]
 fn refusals_name_the_place() {
     let file = file(format!("\n{ONE}").as_bytes());
@@ -387,6 +403,10 @@ fn refusals_name_the_place() {
 
 #[test]
 fn any_bytes_are_read_without_panic_and_to_an_end() {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the form that quickcheck calls"
+    )]
     fn property(bytes: Vec<u8>, at: usize, packed: bool, cut: bool) -> bool {
         let text = format!("{{\"type\":\"FeatureCollection\",\"features\":[\n{ONE},\n{TWO}]}}");
         let mut input = if packed {

@@ -23,6 +23,7 @@ struct Run {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the seed is what repeats a failure")]
 fn acknowledged_frames_survive_any_crash_and_the_others_are_a_prefix() {
     let first = from_environment("BLOCKNET_SEED", 0x0b10_c4e7);
     for seed in first..first + from_environment("BLOCKNET_RUNS", 4000) {
@@ -60,7 +61,7 @@ impl Run {
                 let kinds = [ErrorKind::Io, ErrorKind::Poisoned];
                 assert!(kinds.contains(&error.kind()), "{error}");
             }
-            self.crash();
+            self.die();
             self.recover_through_crashes();
         }
     }
@@ -75,6 +76,15 @@ impl Run {
         });
     }
 
+    /// What failed from some operation on was the power, or only the process.
+    fn die(&mut self) {
+        if self.rng.one_in(2) {
+            self.env.heal();
+        } else {
+            self.crash();
+        }
+    }
+
     fn crash(&mut self) {
         self.env = self.env.crash(self.rng.next());
     }
@@ -83,7 +93,7 @@ impl Run {
         if !self.created {
             match create(&self.env, self.options) {
                 // The attempt before got as far as a whole journal, only nobody was told.
-                Err(error) if error.kind() == ErrorKind::Invalid => self.created = true,
+                Err(error) if error.kind() == ErrorKind::Invalid => {}
                 result => {
                     self.created = result.is_ok();
                     return result;
@@ -95,6 +105,7 @@ impl Run {
         // What a journal holds after opening is durable.
         self.forget_after(report.last_seq);
         self.acked = report.last_seq;
+        self.created = true;
         Ok(journal)
     }
 
@@ -148,7 +159,7 @@ impl Run {
                 Ok(journal) => assert!(journal.last_seq() >= self.acked),
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Io, "{error}"),
             }
-            self.crash();
+            self.die();
         }
         let last_before = self.commits.len() as u64;
         let witness = self.acked;

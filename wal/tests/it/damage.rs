@@ -275,7 +275,7 @@ fn truncation_anywhere_is_found_or_refused_by_the_witness() {
 fn a_missing_swapped_or_foreign_segment_is_found() {
     let sample = Sample::new(true);
     let whole: Vec<_> = (0..3).map(|segment| sample.contents(segment)).collect();
-    for segment in 0..3 {
+    for (segment, bytes) in whole.iter().enumerate() {
         sample.env.delete(&sample.paths[segment]);
         let expected = if segment == 2 {
             Outcome::LostFrames
@@ -283,9 +283,7 @@ fn a_missing_swapped_or_foreign_segment_is_found() {
             Outcome::Refused
         };
         assert_eq!(sample.look("missing"), expected);
-        sample
-            .env
-            .set_contents(&sample.paths[segment], &whole[segment]);
+        sample.env.set_contents(&sample.paths[segment], bytes);
     }
     for (first, second) in [(0, 1), (1, 2), (0, 2)] {
         sample
@@ -327,6 +325,31 @@ fn crc32(bytes: &[u8]) -> u32 {
             (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
         })
     })
+}
+
+#[test]
+fn a_footer_that_lies_under_good_checksums_is_refused() {
+    let sample = Sample::new(true);
+    let whole = sample.contents(0);
+    let footer = whole.len() - 104;
+    let checksum = |bytes: &[u8], at: usize, len: usize| {
+        let seed = [&bytes[80..88], &(at as u64).to_le_bytes()].concat();
+        crc32(&[&seed, &bytes[at..at + len]].concat()).to_le_bytes()
+    };
+    // Frame count, first frame number, segment length.
+    for (field, fault) in [(0, "Value"), (8, "Sequence"), (16, "Value")] {
+        let mut bytes = whole.clone();
+        bytes[footer + 80 + field] ^= 1;
+        let body = checksum(&bytes, footer + 80, 24);
+        bytes[footer + 20..footer + 24].copy_from_slice(&body);
+        let header = checksum(&bytes, footer, 76);
+        bytes[footer + 76..footer + 80].copy_from_slice(&header);
+        sample.env.set_contents(&sample.paths[0], &bytes);
+        let error = scan(&sample.env).expect_err("a lie");
+        let place = error.corruption().expect("a place");
+        assert_eq!((place.offset_bytes, place.what), (footer as u64, "footer"));
+        assert!(format!("{:?}", place.fault).starts_with(fault), "{error}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn work(journal: &Journal, acked: &mut u64) -> Result<(), Error> {
     while journal.last_seq() < COMMITS {
         let seq = journal.last_seq() + 1;
         commit(seq).append_to(journal, seq)?;
-        if seq % 2 == 0 {
+        if seq.is_multiple_of(2) {
             *acked = journal.sync()?;
         }
     }

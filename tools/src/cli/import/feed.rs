@@ -147,19 +147,18 @@ impl<'r> Run<'r> {
             let bar = bar(io, len_bytes, "reading");
             while let Some(raw) = reader.next() {
                 counts.features += 1;
-                if counts.features % PROGRESS_STEP == 0
+                if counts.features.is_multiple_of(PROGRESS_STEP)
                     && let Ok((at, _)) = reader.position()
                 {
                     bar.set_position(at);
                 }
                 let raw = match raw {
                     Ok(raw) => raw,
-                    Err(error) if self.skip && !error.is_fatal() => {
-                        counts.skipped += 1;
-                        bar.suspend(|| io.warn(format_args!("skipped {error}")))?;
+                    Err(error) if error.is_fatal() => return Err(error.into()),
+                    Err(error) => {
+                        self.skip(error.into(), counts, &bar, io)?;
                         continue;
                     }
-                    Err(error) => return Err(error.into()),
                 };
                 match self.planned(&raw.json) {
                     Ok((feature, planned)) => {
@@ -172,11 +171,7 @@ impl<'r> Run<'r> {
                             place: self.place(file, &raw),
                             reason: Box::new(reason),
                         };
-                        if !self.skip {
-                            return Err(error);
-                        }
-                        counts.skipped += 1;
-                        bar.suspend(|| io.warn(format_args!("skipped {error}")))?;
+                        self.skip(error, counts, &bar, io)?;
                     }
                 }
             }
@@ -185,12 +180,34 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
+    /// Reports a Feature that cannot be stored, or fails with it where the import is to stop.
+    fn skip(
+        &self,
+        error: CliError,
+        counts: &mut Counts,
+        bar: &ProgressBar,
+        io: &mut Io<'_>,
+    ) -> Result<()> {
+        if !self.skip {
+            return Err(error);
+        }
+        counts.skipped += 1;
+        // One line each, whatever the file holds.
+        let line = error.to_string().replace(char::is_control, " ");
+        bar.suspend(|| io.warn(format_args!("skipped {line}")))
+    }
+
     fn place(&self, file: &Path, raw: &RawFeature) -> String {
         let id = match self.plan.rules.id_of(&raw.json) {
             Some(id) => format!(", id `{id}`"),
             None => String::new(),
         };
-        format!("{}: line {}: Feature {}{id}", file.display(), raw.line, raw.number)
+        format!(
+            "{}: line {}: Feature {}{id}",
+            file.display(),
+            raw.line,
+            raw.number
+        )
     }
 
     fn submit(
@@ -203,10 +220,16 @@ impl<'r> Run<'r> {
             return Ok(());
         }
         let Batch { assertions, .. } = std::mem::take(batch);
-        let commit = Commit { recorded, assertions, ..self.commit.clone() };
+        let commit = Commit {
+            recorded,
+            assertions,
+            ..self.commit.clone()
+        };
         let ticket = self.net.submit(&commit)?;
         // The other end hangs up only after a failure, and that is the one reported.
-        sender.send(ticket).map_err(|_| CliError::usage("the store takes no more commits"))
+        sender
+            .send(ticket)
+            .map_err(|_| CliError::usage("the store takes no more commits"))
     }
 }
 

@@ -40,7 +40,10 @@ pub(crate) enum Refusal {
     Future { property: String, time: Moment },
     #[error("its id has {len} bytes; at most {ID_LEN_BYTES_MAX} are allowed")]
     LongId { len: usize },
-    #[error("it has {len} bytes; at most {} are allowed", limit::PAYLOAD_LEN_BYTES_MAX)]
+    #[error(
+        "it has {len} bytes; at most {} are allowed",
+        limit::PAYLOAD_LEN_BYTES_MAX
+    )]
     LongPayload { len: usize },
     #[error("it holds until {to}, before it starts at {from}")]
     Backwards { from: Moment, to: Moment },
@@ -71,14 +74,17 @@ impl Plan {
             .removed_when
             .as_ref()
             .is_some_and(|rule| rule.matches_properties(feature.properties()));
-        let extent = feature.extent().filter(|_| !is_removed).map(|extent| Extent {
-            west: extent.bounds.west,
-            south: extent.bounds.south,
-            east: extent.bounds.east,
-            north: extent.bounds.north,
-            floor: extent.floor,
-            top: extent.top,
-        });
+        let extent = feature
+            .extent()
+            .filter(|_| !is_removed)
+            .map(|extent| Extent {
+                west: extent.bounds.west,
+                south: extent.bounds.south,
+                east: extent.bounds.east,
+                north: extent.bounds.north,
+                floor: extent.floor,
+                top: extent.top,
+            });
         if let Some(extent) = &extent {
             self.spec.encode(&extent.anchor())?;
         }
@@ -88,7 +94,10 @@ impl Plan {
                 let recorded = moment(self.required_time(feature, property)?);
                 if recorded > self.now {
                     let property = property.clone();
-                    return Err(Refusal::Future { property, time: recorded });
+                    return Err(Refusal::Future {
+                        property,
+                        time: recorded,
+                    });
                 }
                 Some(recorded)
             }
@@ -131,15 +140,19 @@ impl Plan {
 
     fn required_time(&self, feature: &Feature<'_>, property: &str) -> Result<Instant, Refusal> {
         let time = self.time(feature, property)?;
-        time.ok_or_else(|| Refusal::NoTime { property: property.to_owned() })
+        time.ok_or_else(|| Refusal::NoTime {
+            property: property.to_owned(),
+        })
     }
 
     /// The time in a property; `None` where that is missing or null.
     fn time(&self, feature: &Feature<'_>, property: &str) -> Result<Option<Instant>, Refusal> {
         let text = feature.property(property).filter(|text| !text.is_empty());
         let time = text.map(|text| Instant::parse(&text, &self.zone, DayEdge::Start));
-        time.transpose()
-            .map_err(|source| Refusal::Time { property: property.to_owned(), source })
+        time.transpose().map_err(|source| Refusal::Time {
+            property: property.to_owned(),
+            source,
+        })
     }
 }
 

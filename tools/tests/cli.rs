@@ -1,0 +1,10 @@
+//! The `blocknet` binary from outside: arguments, exit codes, and what it prints.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cli {
+    mod arguments;
+    mod import;
+    mod support;
+    mod write;
+}
