@@ -44,7 +44,7 @@ build: deps ## Build the command-line tool
 	cargo build $(WORKSPACE)
 
 bench: deps ## Benchmarks: ratios against named peers, in one run
-	cargo bench $(WORKSPACE)
+	cargo bench $(WORKSPACE) --profile dev --bench engine
 
 # RocksDB is C++ and its bindings are generated with libclang.
 deps:

@@ -57,7 +57,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{THREADS} threads: the net is at commit {} and holds {entities} sensors",
         view.newest_commit()
     );
-    net.close()?;
     Ok(())
 }
 

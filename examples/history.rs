@@ -5,7 +5,8 @@
 
 use blocknet::geocode::NetSpec;
 use blocknet::{
-    AsOf, Assertion, ChangeKind, Commit, Extent, Interval, LayerId, Moment, Net, Recorded, Valid,
+    AsOf, Assertion, ChangeKind, Commit, Extent, Interval, LayerId, Moment, Net, Record, Recorded,
+    Valid,
 };
 
 const ID: &str = "0012";
@@ -36,18 +37,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Learned in 2015: there had been three storeys since 2005. The state of 2010 stands, since an
     // assertion without an end holds until the next known one.
     enter("2015-07-01", "old photograph", storeys(3, "2005-01-01")?)?;
-    // A slip of the pen: the building dates from 1983. From there on until 1985.
+    // A correction: a deed says that it was built in 1983. From there on until 1985, which stands.
     enter(
         "2016-01-01",
         "deed found",
         storeys(2, "1983-04-01")?.kind(ChangeKind::Correct),
     )?;
-    // And the fourth storey never was: three storeys throughout that time.
-    enter(
-        "2018-05-01",
-        "drawing mistaken for the building",
-        storeys(3, "2010-01-15")?.kind(ChangeKind::Retract),
-    )?;
+    // A retraction: the deed was about another house. In those two years nothing was there.
+    let never = Assertion::absence(LayerId::MAIN, ID)
+        .valid(Valid::between(day("1983-04-01")?, day("1985-04-01")?))
+        .kind(ChangeKind::Retract);
+    enter("2018-05-01", "deed of another house", never)?;
 
     let view = net.now_view()?;
     println!("everything ever said, in order of saying:");
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!(
             "  version {}: {} from {} ({}; recorded {}, {})",
             record.version,
-            text(&record.payload),
+            storeys_of(&record),
             date(record.valid.from),
             record.kind.name(),
             date(commit.recorded),
@@ -70,22 +70,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "  {} .. {}: {}",
             date(entry.during.from),
             date(entry.during.to),
-            text(&entry.record.payload)
+            storeys_of(&entry.record)
         );
     }
 
-    println!("how many storeys were there on 2012-01-01?");
-    for known in ["2000-01-01", "2012-01-01", "2017-01-01", "2020-01-01"] {
-        let view = net.view(AsOf::Recorded(day(known)?), day("2012-01-01")?)?;
-        let answer = view.get(LayerId::MAIN, ID)?;
-        let answer = answer.map_or("nothing".into(), |record| text(&record.payload));
-        println!("  as known on {known}: {answer}");
+    for (date, known) in [
+        ("1984-06-01", ["1990-01-01", "2017-01-01", "2020-01-01"]),
+        ("2007-01-01", ["2000-01-01", "2012-01-01", "2020-01-01"]),
+    ] {
+        println!("what stood there on {date}?");
+        for known in known {
+            let view = net.view(AsOf::Recorded(day(known)?), day(date)?)?;
+            let answer = view.get(LayerId::MAIN, ID)?;
+            let answer = answer.map_or("nothing".into(), |record| storeys_of(&record));
+            println!("  as known on {known}: {answer}");
+        }
     }
     Ok(())
 }
 
-fn text(payload: &[u8]) -> String {
-    String::from_utf8_lossy(payload).into_owned()
+fn storeys_of(record: &Record) -> String {
+    if record.is_absence() {
+        return "not there".into();
+    }
+    String::from_utf8_lossy(&record.payload).into_owned()
 }
 
 /// The start of a day in UTC.

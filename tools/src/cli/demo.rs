@@ -259,7 +259,6 @@ impl Story<'_, '_> {
     fn cost(&mut self, built: &Built) -> Result<()> {
         self.chapter("What it all cost")?;
         self.run(&["stats"])?;
-        self.io.line("")?;
         let single = built.single.max(1);
         self.say(&format!(
             "{} of the {} changed one thing. Such a commit handed {} rows and {} to the tables and \
@@ -278,9 +277,10 @@ impl Story<'_, '_> {
         self.io.line(&title)
     }
 
-    /// Prose, wrapped.
+    /// A paragraph of prose, wrapped.
     fn say(&mut self, text: &str) -> Result<()> {
         const WIDTH: usize = 78;
+        self.io.line("")?;
         let mut line = String::new();
         for word in text.split_whitespace() {
             if !line.is_empty() && line.len() + 1 + word.len() > WIDTH {

@@ -48,7 +48,7 @@ pub(crate) enum CliError {
         source: io::Error,
     },
     /// An import that wrote something before it stopped.
-    #[error("{cause}\nimport stopped: {stored}; run the import again to continue")]
+    #[error("{cause}\nimport stopped: {stored}")]
     Stopped {
         cause: Box<CliError>,
         stored: String,

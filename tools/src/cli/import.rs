@@ -3,7 +3,7 @@
 mod feed;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use blocknet_engine::{Commit, Cost, LayerDef, LayerId, Moment, Net, Outcome, Receipt, Recorded};
 use blocknet_geocode::NetSpec;
@@ -30,7 +30,7 @@ pub(crate) use plan::{Plan, Refusal};
 pub(crate) struct Args {
     /// The store's directory
     dir: PathBuf,
-    /// Files: one document or one Feature per line, plain or gzip
+    /// Files, `-` for standard input: one document or one Feature per line, plain or gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Create the store if there is none, and the layer (of kind other, in --time-zone)
@@ -171,7 +171,10 @@ impl Tally {
         match self.last {
             None => "nothing was stored".to_owned(),
             Some((number, recorded)) => {
-                format!("the last commit stored is {number}, recorded {recorded}")
+                format!(
+                    "the last commit stored is {number}, recorded {recorded}; importing the same \
+                     files again continues"
+                )
             }
         }
     }
@@ -190,6 +193,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let removed_when = args.removed_when.as_deref().map(str::parse).transpose()?;
     let net = open(args, io)?;
     let layer = layer(args, &net, &mut tally)?;
+    note_zone(args, &net, layer, io)?;
     let plan = Plan {
         layer,
         spec: *net.spec(),
@@ -207,11 +211,12 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     if args.signature.source.is_none() {
         commit.source = file_names(&args.files);
     }
+    let files: Vec<PathBuf> = args.files.iter().map(|file| input_path(file)).collect();
     let run = feed::Run {
         net: &net,
         plan: &plan,
         commit,
-        files: &args.files,
+        files: &files,
         format: args.format.into(),
         skip: args.on_error == OnError::Skip,
     };
@@ -324,6 +329,36 @@ fn layer(args: &Args, net: &Net, tally: &mut Tally) -> Result<LayerId> {
             format!("{error}; make one with `blocknet layer add` or --create"),
         )),
         found => Ok(found?),
+    }
+}
+
+/// Says so where dates of the files are none in the layer's zone.
+fn note_zone(args: &Args, net: &Net, layer: LayerId, io: &mut Io<'_>) -> Result<()> {
+    let Some(zone) = args
+        .time_zone
+        .as_ref()
+        .filter(|_| args.zone_text().is_some())
+    else {
+        return Ok(());
+    };
+    let view = net.now_view()?;
+    let found = view.layers().find(|(id, _)| *id == layer);
+    match found.map(|(_, state)| &state.def.time_zone) {
+        Some(own) if own != zone => io.note(format_args!(
+            "layer `{}` is in {own}: dates of {zone} are printed back as dates only with \
+             --time-zone {zone}",
+            args.layer
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The file an argument names; `-` is standard input.
+pub(crate) fn input_path(argument: &Path) -> PathBuf {
+    if argument == Path::new("-") {
+        "/dev/stdin".into()
+    } else {
+        argument.to_path_buf()
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::args::{HeightIs, Signature, Statement, Until, instant, time_zone};
 use super::error::{CliError, Result};
-use super::import::Plan;
+use super::import::{Plan, input_path};
 use super::io::Io;
 use super::write::print_receipt;
 use super::{DONE, store};
@@ -150,12 +150,9 @@ fn read_feature(argument: &str) -> Result<String> {
     if argument.trim_start().starts_with('{') {
         return Ok(argument.trim().to_owned());
     }
-    let path = if argument == "-" {
-        "/dev/stdin"
-    } else {
-        argument
-    };
-    let mut reader = FeatureReader::open(path, Format::Auto)?;
+    let path = input_path(argument.as_ref());
+    let mut reader = FeatureReader::open(&path, Format::Auto)?;
+    let path = path.display();
     let first = reader.next().transpose()?;
     let first = first.ok_or_else(|| CliError::usage(format!("{path}: there is no Feature")))?;
     if reader.next().transpose()?.is_some() {

@@ -12,6 +12,9 @@ use super::error::{CliError, Result};
 use super::text::hex;
 use crate::input::{DayEdge, Instant, zone};
 
+/// Commits remembered: records that lie together mostly come from few.
+const COMMITS_HELD_MAX: usize = 10_000;
+
 /// Names and zones of the layers, and the commits looked up so far.
 pub(crate) struct Renderer<'v, 'a> {
     view: &'v View<'a>,
@@ -45,6 +48,9 @@ impl<'v, 'a> Renderer<'v, 'a> {
             return Ok(info.clone());
         }
         let info = self.view.commit(number)?;
+        if self.commits.len() >= COMMITS_HELD_MAX {
+            self.commits.clear();
+        }
         self.commits.insert(number, info.clone());
         Ok(info)
     }

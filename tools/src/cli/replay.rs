@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anstyle::Style;
-use blocknet_engine::{Moment, View};
+use blocknet_engine::{Moment, Record, View};
 use blocknet_query::{Axis, Change, Compare, Kind, Selection, Span};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -189,13 +189,19 @@ impl SpanArgs {
             .into_iter()
             .filter(|change| wanted(change.kind))
             .collect();
-        let mut renderer = Renderer::new(&view, &when.zone);
+        let renderer = Renderer::new(&view, &when.zone);
+        let mut printer = Printer {
+            view: &view,
+            renderer,
+            axis,
+            transients,
+        };
         if io.is_json() {
-            for change in &changes {
-                print_json(change, transients, &view, &mut renderer, io)?;
-            }
+            changes
+                .iter()
+                .try_for_each(|change| printer.json(change, io))?;
         } else if !changes.is_empty() {
-            print_text(&changes, transients, &view, &mut renderer, io)?;
+            printer.text(&changes, io)?;
         }
         io.note(format_args!(
             "{}: {}",
@@ -225,166 +231,162 @@ fn describe(span: Span, when: &When) -> String {
     }
 }
 
-/// When a transient was gone again. The version that says so is in its history only.
-fn until_text(
-    change: &Change,
-    view: &View<'_>,
-    renderer: &Renderer<'_, '_>,
-) -> Result<Option<String>> {
-    let Some(until) = change.until else {
-        return Ok(None);
-    };
-    let history = view.history(change.layer, &change.id)?;
-    let day = history.iter().any(|version| {
-        (version.from_day && version.valid.from == until)
-            || (version.to_day && version.valid.to == until)
-    });
-    Ok(renderer.moment(change.layer, until, day))
+/// Prints changes of one view.
+struct Printer<'v, 'a> {
+    view: &'v View<'a>,
+    renderer: Renderer<'v, 'a>,
+    axis: Axis,
+    transients: bool,
 }
 
-/// The time of a change, as a date where it was given as one.
-fn time_text(change: &Change, renderer: &Renderer<'_, '_>) -> Option<String> {
-    let time = change.time;
-    let day = [&change.before, &change.after]
-        .into_iter()
-        .flatten()
-        .any(|record| {
-            (record.from_day && record.valid.from == time)
-                || (record.to_day && record.valid.to == time)
+impl Printer<'_, '_> {
+    /// A time of a change, as a date where a version on either side of it was given one.
+    fn time<'r>(
+        &self,
+        change: &Change,
+        time: Moment,
+        versions: impl IntoIterator<Item = &'r Record>,
+    ) -> Option<String> {
+        let day = self.axis == Axis::Valid
+            && versions.into_iter().any(|version| {
+                (version.from_day && version.valid.from == time)
+                    || (version.to_day && version.valid.to == time)
+            });
+        self.renderer.moment(change.layer, time, day)
+    }
+
+    fn came(&self, change: &Change) -> Option<String> {
+        let sides = change.before.iter().chain(&change.after);
+        self.time(change, change.time, sides)
+    }
+
+    /// When a transient was gone again. The version that says so is in its history only.
+    fn until(&self, change: &Change) -> Result<Option<String>> {
+        let Some(until) = change.until else {
+            return Ok(None);
+        };
+        let history = self.view.history(change.layer, &change.id)?;
+        Ok(self.time(change, until, &history))
+    }
+
+    fn json(&mut self, change: &Change, io: &mut Io<'_>) -> Result<()> {
+        let info = change
+            .commit()
+            .map(|number| self.renderer.commit(number))
+            .transpose()?;
+        let json = ChangeJson {
+            time: self.came(change),
+            layer: self.renderer.layer(change.layer).to_owned(),
+            id: change.id.clone(),
+            kind: change.kind.name(),
+            changed: aspects(change),
+            commit: change.commit(),
+            recorded: info.as_ref().map(|info| info.recorded.to_string()),
+            written: info.as_ref().map(|info| info.written.to_string()),
+            before: state(change.before.as_ref()),
+            after: state(change.after.as_ref()),
+        };
+        if !self.transients {
+            return io.object(&json);
+        }
+        let replaced_by = change.replaced_by.iter().map(|other| ReplacementJson {
+            id: other.id.clone(),
+            covered: other.covered,
+            layer: self.renderer.layer(other.layer).to_owned(),
+            at_from: other.at_from,
+            at_to: other.at_to,
         });
-    renderer.moment(change.layer, time, day)
+        let replaced_by = replaced_by.collect();
+        io.object(&TransientJson {
+            change: json,
+            until: self.until(change)?,
+            replaced_by,
+        })
+    }
+
+    fn text(&mut self, changes: &[Change], io: &mut Io<'_>) -> Result<()> {
+        let heading: &[&str] = if self.transients {
+            &[
+                "from",
+                "until",
+                "what",
+                "layer",
+                "id",
+                "differs in",
+                "commit",
+                "author",
+                "in its place",
+            ]
+        } else {
+            &["time", "what", "layer", "id", "changed", "commit", "author"]
+        };
+        let mut table = Table::headed(heading);
+        let plain = Style::new();
+        for change in changes {
+            let style = match change.kind {
+                Kind::Appeared => GOOD,
+                Kind::Disappeared | Kind::Vanished => BAD,
+                _ => CHANGED,
+            };
+            let mut row = vec![(self.came(change).unwrap_or_default(), plain)];
+            if self.transients {
+                row.push((self.until(change)?.unwrap_or_default(), plain));
+            }
+            row.extend([
+                (change.kind.name().to_owned(), style),
+                (self.renderer.layer(change.layer).to_owned(), plain),
+                (change.id.clone(), plain),
+                (aspects(change).join(", "), plain),
+                (
+                    change
+                        .commit()
+                        .map_or_else(String::new, |number| number.to_string()),
+                    plain,
+                ),
+                (self.author(change)?, plain),
+            ]);
+            if self.transients {
+                row.push((self.in_its_place(change), DIM));
+            }
+            table.row(row);
+        }
+        table.print(io, "")
+    }
+
+    /// Who made the change: that of the version itself, else of its commit.
+    fn author(&mut self, change: &Change) -> Result<String> {
+        let Some(version) = change.after.as_ref().or(change.before.as_ref()) else {
+            return Ok(String::new());
+        };
+        match &version.author {
+            Some(own) => Ok(own.clone()),
+            None => Ok(self.renderer.commit(version.version.commit)?.author),
+        }
+    }
+
+    /// What covers most of a transient's footprint, in words.
+    fn in_its_place(&self, change: &Change) -> String {
+        let Some((most, more)) = change.replaced_by.split_first() else {
+            return "nothing".to_owned();
+        };
+        let ends = match (most.at_from, most.at_to) {
+            (true, true) => "before and after",
+            (true, false) => "before",
+            _ => "after",
+        };
+        let more = match more.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let layer = self.renderer.layer(most.layer);
+        format!(
+            "{layer}/{} on {:.0} % {ends}{more}",
+            most.id,
+            most.covered * 100.0
+        )
+    }
 }
 
 fn aspects(change: &Change) -> Vec<&'static str> {
     change.changed.iter().map(|aspect| aspect.name()).collect()
-}
-
-fn print_json(
-    change: &Change,
-    transients: bool,
-    view: &View<'_>,
-    renderer: &mut Renderer<'_, '_>,
-    io: &mut Io<'_>,
-) -> Result<()> {
-    let info = change
-        .commit()
-        .map(|number| renderer.commit(number))
-        .transpose()?;
-    let json = ChangeJson {
-        time: time_text(change, renderer),
-        layer: renderer.layer(change.layer).to_owned(),
-        id: change.id.clone(),
-        kind: change.kind.name(),
-        changed: aspects(change),
-        commit: change.commit(),
-        recorded: info.as_ref().map(|info| info.recorded.to_string()),
-        written: info.as_ref().map(|info| info.written.to_string()),
-        before: state(change.before.as_ref()),
-        after: state(change.after.as_ref()),
-    };
-    if !transients {
-        return io.object(&json);
-    }
-    let replaced_by = change.replaced_by.iter().map(|other| ReplacementJson {
-        id: other.id.clone(),
-        covered: other.covered,
-        layer: renderer.layer(other.layer).to_owned(),
-        at_from: other.at_from,
-        at_to: other.at_to,
-    });
-    io.object(&TransientJson {
-        until: until_text(change, view, renderer)?,
-        replaced_by: replaced_by.collect(),
-        change: json,
-    })
-}
-
-fn print_text(
-    changes: &[Change],
-    transients: bool,
-    view: &View<'_>,
-    renderer: &mut Renderer<'_, '_>,
-    io: &mut Io<'_>,
-) -> Result<()> {
-    let heading: &[&str] = if transients {
-        &[
-            "from",
-            "until",
-            "what",
-            "layer",
-            "id",
-            "differs in",
-            "commit",
-            "author",
-            "in its place",
-        ]
-    } else {
-        &["time", "what", "layer", "id", "changed", "commit", "author"]
-    };
-    let mut table = Table::headed(heading);
-    let plain = Style::new();
-    for change in changes {
-        let style = match change.kind {
-            Kind::Appeared => GOOD,
-            Kind::Disappeared | Kind::Vanished => BAD,
-            _ => CHANGED,
-        };
-        let time = time_text(change, renderer).unwrap_or_default();
-        let author = match change.commit() {
-            None => String::new(),
-            Some(number) => {
-                let author = renderer.commit(number)?.author;
-                let own = change
-                    .after
-                    .as_ref()
-                    .and_then(|record| record.author.clone());
-                own.unwrap_or(author)
-            }
-        };
-        let mut row = vec![(time, plain)];
-        if transients {
-            let until = until_text(change, view, renderer)?;
-            row.push((until.unwrap_or_default(), plain));
-        }
-        row.extend([
-            (change.kind.name().to_owned(), style),
-            (renderer.layer(change.layer).to_owned(), plain),
-            (change.id.clone(), plain),
-            (aspects(change).join(", "), plain),
-            (
-                change
-                    .commit()
-                    .map_or_else(String::new, |number| number.to_string()),
-                plain,
-            ),
-            (author, plain),
-        ]);
-        if transients {
-            row.push((in_its_place(change, renderer), DIM));
-        }
-        table.row(row);
-    }
-    table.print(io, "")
-}
-
-/// What covers most of a transient's footprint, in words.
-fn in_its_place(change: &Change, renderer: &Renderer<'_, '_>) -> String {
-    let Some(most) = change.replaced_by.first() else {
-        return "nothing".to_owned();
-    };
-    let ends = match (most.at_from, most.at_to) {
-        (true, true) => "before and after",
-        (true, false) => "before",
-        _ => "after",
-    };
-    let more = match change.replaced_by.len() - 1 {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
-    let layer = renderer.layer(most.layer);
-    format!(
-        "{layer}/{} on {:.0} % {ends}{more}",
-        most.id,
-        most.covered * 100.0
-    )
 }

@@ -98,11 +98,7 @@ fn all_forms_of_files_are_read() {
         ),
         (
             "sequence",
-            features
-                .iter()
-                .map(|f| format!("\x1e{f}\n"))
-                .collect::<String>()
-                .into(),
+            format!("\x1e{}\n", features.join("\n\x1e")).into_bytes(),
         ),
         ("collection", collection.into_bytes()),
         ("packed", packed.finish().unwrap()),
@@ -114,6 +110,11 @@ fn all_forms_of_files_are_read() {
         assert_eq!(scene.ok(&line).object()["versions"], 5, "{name}");
         assert_eq!(scene.ok(&format!("query net-{name}")).lines(), 5);
     }
+    let piped = scene.with_input(
+        &["import", "piped", "-", "--create", "--json"],
+        &features.join("\n"),
+    );
+    assert_eq!(piped.object()["versions"], 5);
     let several = scene.ok("import all lines packed --create --json").object();
     assert_eq!(numbers(&several, COUNTS), [10, 5, 0, 5]);
     for (file, format) in [("lines", "geojson"), ("nothing", "auto")] {

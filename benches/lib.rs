@@ -1,0 +1,1 @@
+//! Holds the benchmarks in `engine.rs`; run them with `make bench`.
