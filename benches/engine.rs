@@ -106,6 +106,22 @@ fn single_commits(root: &Path) {
         &format!("{ours:?} / {theirs:?}"),
     );
 
+    // Building and appending, without waiting for the sync.
+    let commits: Vec<Commit> =
+        (0..5_000).map(|n| Commit::new("bench", vec![state(100_000 + n, 0)])).collect();
+    let start = Instant::now();
+    for commit in &commits {
+        drop(net.submit(commit).expect("the commit is sound"));
+    }
+    let each = start.elapsed() / 5_000;
+    net.sync().expect("the disk works");
+    line(
+        "building and appending one single-record commit, us",
+        each.as_secs_f64() * 1e6,
+        "at most 35",
+        "absolute, not a ratio",
+    );
+
     let rate = |threads: u32, offset: u32| {
         let start = Instant::now();
         std::thread::scope(|scope| {
@@ -257,9 +273,13 @@ fn modify_cost(root: &Path) {
 }
 
 fn main() {
+    let only_single = std::env::args().any(|arg| arg == "single");
     let root = tempfile::tempdir().expect("a temporary directory");
     println!("{:<58} {:>7}", "what", "ratio");
     single_commits(root.path());
+    if only_single {
+        return;
+    }
     bulk_and_scans(root.path());
     modify_cost(root.path());
 }

@@ -74,12 +74,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
 
-    for (date, known) in [
-        ("1984-06-01", ["1990-01-01", "2017-01-01", "2020-01-01"]),
-        ("2007-01-01", ["2000-01-01", "2012-01-01", "2020-01-01"]),
-    ] {
+    for date in ["1984-06-01", "2007-01-01", "2012-01-01"] {
         println!("what stood there on {date}?");
-        for known in known {
+        for known in ["2012-01-01", "2017-01-01", "2020-01-01"] {
             let view = net.view(AsOf::Recorded(day(known)?), day(date)?)?;
             let answer = view.get(LayerId::MAIN, ID)?;
             let answer = answer.map_or("nothing".into(), |record| storeys_of(&record));

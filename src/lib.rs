@@ -55,7 +55,7 @@
 //!
 //! # Features
 //!
-//! * `rocks` (default): tables in RocksDB (compiles C++). Without it they live in memory and are
+//! * `rocks` (default): tables in `RocksDB` (compiles C++). Without it they live in memory and are
 //!   built from the journal at every open.
 
 #![forbid(unsafe_code)]
@@ -64,3 +64,8 @@ pub use blocknet_engine::*;
 pub use blocknet_geocode as geocode;
 pub use blocknet_query as query;
 pub use blocknet_wal as journal;
+
+/// Compiles the program in README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, MemLayer, Overlay, Read, Store};
 use blocknet_wal::{FrameRef, Journal};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::body::Definition;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,8 +47,9 @@ pub(crate) struct Writable {
     pub(crate) journal: Journal,
     pub(crate) store: Box<dyn Store>,
     state: Mutex<State>,
-    /// Held by the one thread that syncs and applies a group of commits.
-    stage: Mutex<()>,
+    /// Whether a thread is syncing and applying a group of commits; the others wait to be told.
+    staging: Mutex<bool>,
+    staged: Condvar,
     /// Newest commit known to be durable, and newest applied.
     durable: AtomicU64,
     applied: AtomicU64,
@@ -103,7 +104,8 @@ impl Writable {
                 queue: Batch::new(),
                 queued: newest,
             }),
-            stage: Mutex::new(()),
+            staging: Mutex::new(false),
+            staged: Condvar::new(),
             durable: AtomicU64::new(newest),
             applied: AtomicU64::new(newest),
             poisoned: Mutex::new(None),
@@ -163,37 +165,48 @@ impl Writable {
     /// Makes all queued commits up to `number` durable and visible. One thread does the work for
     /// all that wait; others build the next group meanwhile.
     fn settle(&self, number: u64) -> Result<()> {
+        let mut staging = self.staging.lock();
         loop {
             if self.applied.load(Ordering::Acquire) >= number {
                 return Ok(());
             }
-            let _stage = self.stage.lock();
-            if self.applied.load(Ordering::Acquire) >= number {
-                return Ok(());
+            // A group under way may still settle this commit, or fail it.
+            if *staging {
+                self.staged.wait(&mut staging);
+                continue;
             }
             if let Some(why) = &*self.poisoned.lock() {
-                return Err(if self.durable.load(Ordering::Acquire) >= number {
-                    Error::new(
-                        ErrorKind::Poisoned,
-                        format!(
-                            "commit {number} is durable but not applied ({why}); it is there when \
-                             the store is opened again"
-                        ),
-                    )
-                } else {
-                    Error::new(
-                        ErrorKind::OutcomeUnknown,
-                        format!(
-                            "commit {number} may or may not be durable ({why}); open the store \
-                             again and look"
-                        ),
-                    )
-                });
+                return Err(self.unsettled(number, why));
             }
+            *staging = true;
+            drop(staging);
             if let Err(error) = self.run_stage() {
                 self.poison(&error);
             }
+            staging = self.staging.lock();
+            *staging = false;
+            // All at once: waking them one by one would serialise their way back.
+            self.staged.notify_all();
         }
+    }
+
+    /// What to say of a commit that a poisoned handle will not settle.
+    fn unsettled(&self, number: u64, why: &str) -> Error {
+        if self.durable.load(Ordering::Acquire) >= number {
+            return Error::new(
+                ErrorKind::Poisoned,
+                format!(
+                    "commit {number} is durable but not applied ({why}); it is there when the \
+                     store is opened again"
+                ),
+            );
+        }
+        Error::new(
+            ErrorKind::OutcomeUnknown,
+            format!(
+                "commit {number} may or may not be durable ({why}); open the store again and look"
+            ),
+        )
     }
 
     fn run_stage(&self) -> Result<()> {
