@@ -149,7 +149,7 @@ pub(crate) fn decode_origin(
     digits: u8,
 ) -> Result<(u32, Option<Cell>, Vec<Link>), Fault> {
     let round = input.u32()?;
-    let source = if flag(input)? {
+    let source = if decode_flag(input)? {
         Some(cell(input, digits)?)
     } else {
         None
@@ -158,13 +158,14 @@ pub(crate) fn decode_origin(
     for _ in 0..input.u8()? {
         links.push(Link {
             block: cell(input, digits)?,
-            from_neighbour: flag(input)?,
+            from_neighbour: decode_flag(input)?,
         });
     }
     Ok((round, source, links))
 }
 
-fn flag(input: &mut Decoder<'_>) -> Result<bool, Fault> {
+/// A truth value: nothing but 0 and 1 is ever written.
+pub(crate) fn decode_flag(input: &mut Decoder<'_>) -> Result<bool, Fault> {
     match input.u8()? {
         0 => Ok(false),
         1 => Ok(true),
@@ -181,7 +182,50 @@ pub(crate) fn cell(input: &mut Decoder<'_>, digits: u8) -> Result<Cell, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{NET_ID, hex};
     use blocknet_geocode::NetSpec;
+
+    /// The hash is SHA-256 over: length 16 as u64 and "blocknet/block/1", the net's id, the digits
+    /// of the block as u8, its code with length 5 as u64, commit u64, previous hash, root, rows
+    /// u64, the number of genes as u64, for each its block with length, commit u64 and hash; then
+    /// the registry head.
+    #[test]
+    fn a_block_version_has_these_bytes_and_this_hash() {
+        let cell = |packed: &str| Cell::from_packed(&hex(packed), 9).unwrap();
+        let (block, neighbour) = (cell("f000000000"), cell("f000000010"));
+        let hash = "d053129159afc6b6793bcbc438607c6ae45cff230ce2dfbebf579b9caec80076";
+        let version = BlockVersion {
+            commit: 7,
+            hash: Hash(hex(hash).try_into().unwrap()),
+            previous: Hash([1; 32]),
+            root: Hash([2; 32]),
+            rows: 3,
+            round: 4,
+            source: Some(neighbour),
+            links: vec![Link {
+                block: neighbour,
+                from_neighbour: true,
+            }],
+            genes: vec![Gene {
+                block: neighbour,
+                commit: 6,
+                hash: Hash([9; 32]),
+            }],
+            registry_head: Hash([5; 32]),
+        };
+        let bytes = hex(&format!(
+            "{hash} {previous} {root} 0300000000000000
+             04000000 01 f000000010 01 f000000010 01
+             01 f000000010 0600000000000000 {gene} {registry}",
+            previous = "01".repeat(32),
+            root = "02".repeat(32),
+            gene = "09".repeat(32),
+            registry = "05".repeat(32),
+        ));
+        assert_eq!(version.compute_hash(&NET_ID, &block), version.hash);
+        assert_eq!(version.encode(), bytes);
+        assert_eq!(BlockVersion::decode(7, 9, &bytes), Ok(version));
+    }
 
     #[test]
     fn a_block_version_is_read_back_and_every_field_is_hashed() {

@@ -2,7 +2,7 @@
 
 use blocknet_geocode::{Cell, NetSpec};
 
-use crate::block::{Link, cell, decode_origin, encode_origin};
+use crate::block::{Link, cell, decode_flag, decode_origin, encode_origin};
 use crate::codec::{Decoder, Encoder};
 use crate::error::Fault;
 use crate::hash::{Hash, Hasher, merkle_root};
@@ -290,7 +290,7 @@ impl Body {
         let mut closings = Vec::new();
         for _ in 0..input.count(8)? {
             let assertion = input.u32()?;
-            let altitude_known = input.u8()? == 1;
+            let altitude_known = decode_flag(&mut input)?;
             let place = input.short()?;
             let (&level, code) = place
                 .split_first()
@@ -315,10 +315,10 @@ impl Body {
             let block = cell(&mut input, digits)?;
             let hash = Hash(input.array()?);
             let rows = input.u64()?;
-            let created = match input.u8()? {
-                0 => None,
-                1 => Some(decode_origin(&mut input, digits)?),
-                _ => return Err(Fault::Value { what: "flag" }),
+            let created = if decode_flag(&mut input)? {
+                Some(decode_origin(&mut input, digits)?)
+            } else {
+                None
             };
             blocks.push(BlockTouch {
                 block,
@@ -379,3 +379,6 @@ pub(crate) fn closing_hash(version: Hash) -> Hash {
     hasher.hash(version);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;

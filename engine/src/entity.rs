@@ -376,3 +376,6 @@ impl Path<'_> {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,60 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{golden, hex};
+
+    #[test]
+    fn a_layer_row_has_these_bytes() {
+        let state = LayerState {
+            def: LayerDef {
+                kind: crate::layer::LayerKind::Permitted,
+                vertical_datum: "NAP".into(),
+                ..LayerDef::new("permits")
+            },
+            recorded: Moment::from_micros(8),
+            commit: 7,
+            entities: 6,
+            versions: 5,
+            live: 4,
+            watermark: Moment::from_micros(-3),
+        };
+        let bytes = golden(
+            r#" 0800000000000000 0700000000000000    recorded, commit
+                0600000000000000 0500000000000000    entities, versions
+                0400000000000000 fdffffffffffffff    live, watermark
+                02 0700 "permits" 0000 0300 "NAP" 0300 "UTC" 0000
+            "#,
+        );
+        assert_eq!(state.encode(), bytes);
+        assert_eq!(LayerState::decode(&bytes), Ok(state));
+        for cut in 0..bytes.len() {
+            assert!(LayerState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_state_row_has_these_bytes() {
+        let ledger = Ledger {
+            commit: 5,
+            hash: Hash([7; 32]),
+            written_max: Moment::from_micros(9),
+            levels: 1 << 100 | 1,
+            blocks: 3,
+            layers: BTreeMap::new(),
+        };
+        let bytes = hex(&format!(
+            "01 0500000000000000 {} 0900000000000000
+             01000000000000000000000010000000 0300000000000000",
+            "07".repeat(32)
+        ));
+        assert_eq!(ledger.encode_state(), bytes);
+        assert_eq!(Ledger::decode_state(&bytes), Ok(ledger));
+        for cut in 0..bytes.len() {
+            assert!(Ledger::decode_state(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let other_format = [&[2], &bytes[1..]].concat();
+        assert!(Ledger::decode_state(&other_format).is_err());
+    }
 
     #[test]
     fn state_and_layers_are_read_back() {

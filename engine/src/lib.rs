@@ -58,6 +58,8 @@ mod open;
 mod record;
 mod request;
 mod scan;
+#[cfg(test)]
+mod testing;
 mod time;
 mod view;
 mod writer;

@@ -440,26 +440,29 @@ impl Net {
         Ok((layer, receipt))
     }
 
-    /// Writes commit 1: the net itself and its layer `main`.
-    pub(crate) fn found(&self, author: &str, reason: &str) -> Result<()> {
+    /// Writes commit 1: the net itself and its first layer.
+    pub(crate) fn found(&self, main: LayerDef, commit: &Commit) -> Result<Cost> {
         let writable = self.writable()?;
-        let commit = Commit {
-            author: author.into(),
-            reason: reason.into(),
-            ..Commit::default()
-        };
+        let mut cost = Cost::default();
         {
             let mut state = writable.state.lock();
-            let definitions = vec![
-                Definition::Net(self.spec),
-                Definition::Layer(LayerId::MAIN, LayerDef::new("main")),
-            ];
-            let built = self.with_writer(writable, &state, |writer| {
-                writer.define(definitions, &commit)
-            })?;
-            writable.enqueue(&mut state, built, &mut Cost::default())?;
+            let definitions =
+                vec![Definition::Net(self.spec), Definition::Layer(LayerId::MAIN, main)];
+            let built =
+                self.with_writer(writable, &state, |writer| writer.define(definitions, commit))?;
+            writable.enqueue(&mut state, built, &mut cost)?;
         }
-        self.sync()
+        self.sync()?;
+        Ok(cost)
+    }
+
+    /// Whether a net can be created in `dir`: it is absent, empty, or holds nothing but a creation
+    /// that was cut off before its first commit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when it cannot be read.
+    pub fn is_free(dir: impl AsRef<Path>) -> Result<bool> {
+        crate::open::is_free(dir.as_ref())
     }
 
     /// A consistent read view.
@@ -568,3 +571,6 @@ impl Ticket<'_> {
         Ok(self.receipt)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
-use crate::lock::Lock;
+use crate::layer::LayerDef;
+use crate::lock::{LOCK_FILE, Lock};
+use crate::request::{Commit, Cost};
 use crate::net::{Inner, Net, ReadOnly, Writable};
 use crate::time::{Clock, SystemClock};
 use crate::writer::PayloadEq;
@@ -68,6 +70,8 @@ pub struct OpenReport {
     pub rebuilt: Option<String>,
     /// Where the tables that did not fit were moved to.
     pub quarantined: Option<PathBuf>,
+    /// What creating the net wrote; nothing when it was opened.
+    pub cost: Cost,
 }
 
 impl fmt::Display for OpenReport {
@@ -114,8 +118,8 @@ pub struct NetBuilder {
     /// `None` for the real file system.
     env: Option<Arc<dyn Env>>,
     tables: TablesKind,
-    author: String,
-    reason: String,
+    founding: Commit,
+    main: LayerDef,
 }
 
 impl fmt::Debug for NetBuilder {
@@ -137,8 +141,8 @@ impl NetBuilder {
             tables: TablesKind::Rocks,
             #[cfg(not(feature = "rocks"))]
             tables: TablesKind::Memory,
-            author: String::new(),
-            reason: String::new(),
+            founding: Commit::default(),
+            main: LayerDef::new("main"),
         }
     }
 
@@ -183,11 +187,28 @@ impl NetBuilder {
         self.tables_in_memory()
     }
 
-    /// Author and reason of the commit that creates the net.
+    /// Author, reason and source of the commit that creates the net.
     #[must_use]
-    pub fn signed(mut self, author: impl Into<String>, reason: impl Into<String>) -> Self {
-        self.author = author.into();
-        self.reason = reason.into();
+    pub fn signed(
+        mut self,
+        author: impl Into<String>,
+        reason: impl Into<String>,
+        source: impl Into<String>,
+    ) -> Self {
+        self.founding = Commit {
+            author: author.into(),
+            reason: reason.into(),
+            source: source.into(),
+            ..Commit::default()
+        };
+        self
+    }
+
+    /// The layer every net is created with, [`LayerId::MAIN`]; by default `main`, in UTC, with
+    /// nothing known about it.
+    #[must_use]
+    pub fn main_layer(mut self, main: LayerDef) -> Self {
+        self.main = main;
         self
     }
 
@@ -221,10 +242,11 @@ impl NetBuilder {
         }
     }
 
-    /// Creates a net in `dir`, which must be absent or empty, with the layer `main`.
+    /// Creates a net in `dir`, which must be absent or empty, with the layer `main`. What a
+    /// creation that was cut off before its first commit left behind counts as empty.
     ///
     /// # Errors
-    /// * [`ErrorKind::Invalid`]: the directory is not empty.
+    /// * [`ErrorKind::Invalid`]: the directory is not empty, or the layer is out of range.
     /// * [`ErrorKind::Io`]: it cannot be written.
     pub fn create(&self, dir: impl AsRef<Path>, spec: NetSpec) -> Result<Net> {
         let dir = dir.as_ref();
@@ -235,21 +257,9 @@ impl NetBuilder {
                 format!("the system gives no random bytes: {error}"),
             )
         })?;
+        self.main.check()?;
         let lock = if self.env.is_none() {
-            let mut builder = fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-            builder
-                .create(dir)
-                .map_err(|error| Error::io("create the directory", dir, error))?;
-            let mut entries =
-                fs::read_dir(dir).map_err(|error| Error::io("list the directory", dir, error))?;
-            if entries.next().is_some() {
-                return Err(Error::invalid(
-                    "the directory is not empty; a net is created in an absent or empty one",
-                )
-                .at(dir));
-            }
-            Some(Lock::exclusive(dir)?)
+            Some(claim(dir)?)
         } else {
             self.journal_env()
                 .create_dir(dir)
@@ -274,8 +284,8 @@ impl NetBuilder {
             ..OpenReport::default()
         };
         let writable = Writable::new(journal, store, Ledger::new(), lock);
-        let net = self.net(dir, spec, id, report, Inner::Writable(Box::new(writable)));
-        net.found(&self.author, &self.reason)?;
+        let mut net = self.net(dir, spec, id, report, Inner::Writable(Box::new(writable)));
+        net.report.cost = net.found(self.main.clone(), &self.founding)?;
         Ok(net)
     }
 
@@ -517,8 +527,7 @@ impl Found {
         let id = recovery.store_id();
         let first = recovery.frames(1)?.next().transpose()?.ok_or_else(|| {
             Error::corrupt(
-                "the journal has no commit: creating this net was not finished; remove the \
-                 directory and create it again",
+                "the journal has no commit: creating this net was not finished; create it again",
             )
             .at(dir)
         })?;
@@ -631,6 +640,72 @@ impl<'a> CatchUp<'a> {
     }
 }
 
+/// Makes `dir` ready for a new net and takes its lock: creates it, or clears what a creation cut
+/// off before its first commit left behind.
+fn claim(dir: &Path) -> Result<Lock> {
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    builder.create(dir).map_err(|error| Error::io("create the directory", dir, error))?;
+    if !is_free(dir)? {
+        return Err(Error::invalid(
+            "the directory is not empty; a net is created in an absent or empty one",
+        )
+        .at(dir));
+    }
+    let lock = Lock::exclusive(dir)?;
+    // Nothing was ever acknowledged here, and nobody else can have come in between.
+    if !is_free(dir)? {
+        return Err(Error::invalid("a net has just been created here; open it").at(dir));
+    }
+    for name in [JOURNAL_DIR, TABLES_DIR] {
+        let leftover = dir.join(name);
+        if leftover.exists() {
+            fs::remove_dir_all(&leftover)
+                .map_err(|error| Error::io("clear an unfinished creation", &leftover, error))?;
+        }
+    }
+    Ok(lock)
+}
+
+/// Whether a net can be created in `dir`: it is absent, empty, or holds nothing but a creation that
+/// was cut off before its first commit.
+///
+/// # Errors
+/// [`ErrorKind::Io`] when it cannot be read.
+pub(crate) fn is_free(dir: &Path) -> Result<bool> {
+    let list = |error| Error::io("list the directory", dir, error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(list(error)),
+    };
+    for entry in entries {
+        let name = entry.map_err(list)?.file_name();
+        if ![JOURNAL_DIR, TABLES_DIR, LOCK_FILE].iter().any(|own| name == *own) {
+            return Ok(false);
+        }
+    }
+    let journal = dir.join(JOURNAL_DIR);
+    if !journal.exists() {
+        // Tables without a journal are not a creation cut off: the journal comes first.
+        return Ok(!dir.join(TABLES_DIR).exists());
+    }
+    // The first segment is put in place whole, and only then can a commit follow.
+    let segments = fs::read_dir(&journal)
+        .map_err(|error| Error::io("list the directory", &journal, error))?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(|error| Error::io("list the directory", &journal, error))?;
+    if segments.iter().all(|name| name.to_string_lossy().ends_with(".tmp")) {
+        return Ok(true);
+    }
+    // A torn first commit may be one that was acknowledged and damaged since: not ours to clear.
+    Ok(match Recovery::scan(Arc::new(FileEnv), &journal) {
+        Ok(recovery) => recovery.last_seq() == 0 && *recovery.tail() == Tail::Unclean,
+        Err(_) => false,
+    })
+}
+
 /// Refuses a directory that holds no net, before anything in it is touched.
 fn check_net(dir: &Path) -> Result<()> {
     if dir.join(JOURNAL_DIR).is_dir() {
@@ -664,9 +739,12 @@ fn sync_dir(dir: &Path) -> Result<()> {
         .map_err(|error| Error::io("sync the directory", dir, error))
 }
 
-/// Bytes of the files in a directory, not of those in directories below.
+/// Bytes of the files in a directory, not of those in directories below; 0 without one.
 pub(crate) fn dir_len_bytes(dir: &Path) -> Result<u64> {
     let list = |error| Error::io("list the directory", dir, error);
+    if !dir.exists() {
+        return Ok(0);
+    }
     let mut bytes = 0;
     for entry in fs::read_dir(dir).map_err(list)? {
         bytes += entry

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use blocknet_engine::LayerDef;
 use blocknet_geocode::{CurveKind, NetSpec};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::args::Signature;
 use super::error::Result;
 use super::io::Io;
 use super::text::hex;
+use super::write::CostJson;
 use super::{DONE, store};
 
 /// Create a store in an absent or empty directory, with the layer `main`
@@ -46,7 +48,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MM", default_value_t = NetSpec::city().altitude_step_millimetres(),
           help_heading = "Geocodes (fixed for ever)")]
     altitude_step: u64,
-    /// Who creates it [default: $USER, else "unknown"]
+    /// Zone of the layer `main`, in which its dates are days [default: UTC]
+    #[arg(long, value_name = "IANA")]
+    time_zone: Option<String>,
     #[command(flatten)]
     signature: Signature,
 }
@@ -104,6 +108,7 @@ struct Created {
     dir: String,
     id: String,
     spec: SpecJson,
+    cost: CostJson,
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
@@ -122,13 +127,23 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         None => builder,
     }
     .build()?;
+    let mut main = LayerDef::new("main");
+    if let Some(zone) = &args.time_zone {
+        main.time_zone.clone_from(zone);
+    }
     let net = store::builder()
-        .signed(args.signature.author(), args.signature.reason.clone())
+        .signed(
+            args.signature.author(),
+            args.signature.reason.clone(),
+            args.signature.source.clone().unwrap_or_default(),
+        )
+        .main_layer(main)
         .create(&args.dir, spec)?;
     let created = Created {
         dir: args.dir.display().to_string(),
         id: hex(net.id()),
         spec: net.spec().into(),
+        cost: net.report().cost.into(),
     };
     net.close()?;
     if io.is_json() {

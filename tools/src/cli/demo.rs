@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
 /// Stores the city: three layers, then one commit for each thing that somebody reported.
 fn build(dir: &Path, city: &City) -> Result<Built> {
     let net = store::builder()
-        .signed("city archive", "a net for the old quarter")
+        .signed("city archive", "a net for the old quarter", "")
         .create(dir, NetSpec::city())?;
     let mut built = Built::default();
     let mut layer = |name: &str, kind, source: &str| -> Result<LayerId> {

@@ -192,6 +192,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let rules = args.rules()?;
     let removed_when = args.removed_when.as_deref().map(str::parse).transpose()?;
     let net = open(args, io)?;
+    tally.cost += net.report().cost;
     let layer = layer(args, &net, &mut tally)?;
     note_zone(args, &net, layer, io)?;
     let plan = Plan {
@@ -299,17 +300,19 @@ impl Args {
 
 /// Opens the net, or creates it where `--create` allows it and there is none.
 fn open(args: &Args, io: &mut Io<'_>) -> Result<Net> {
-    let is_free = || {
-        std::fs::read_dir(&args.dir).map_or_else(
-            |error| error.kind() == std::io::ErrorKind::NotFound,
-            |mut entries| entries.next().is_none(),
-        )
-    };
-    if args.create && is_free() {
-        let builder = store::builder().signed(args.signature.author(), &args.signature.reason);
-        return Ok(builder.create(&args.dir, NetSpec::city())?);
+    if !args.create || !Net::is_free(&args.dir)? {
+        return store::write(&args.dir, io);
     }
-    store::write(&args.dir, io)
+    let signature = &args.signature;
+    let source = signature.source.clone().unwrap_or_default();
+    let mut main = LayerDef::new("main");
+    if let Some(zone) = &args.time_zone {
+        main.time_zone.clone_from(zone);
+    }
+    Ok(store::builder()
+        .signed(signature.author(), &signature.reason, source)
+        .main_layer(main)
+        .create(&args.dir, NetSpec::city())?)
 }
 
 fn layer(args: &Args, net: &Net, tally: &mut Tally) -> Result<LayerId> {
