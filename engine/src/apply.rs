@@ -159,13 +159,7 @@ impl<'a> Rows<'a> {
         let record_key = key::record(&header.place, path.entity);
         let row = encode_row(version, &encoded.0, salt, payload);
 
-        let layer = self.layers.entry(header.layer).or_insert_with(|| {
-            self.ledger
-                .layers
-                .get(&header.layer)
-                .cloned()
-                .expect("callers check the layer")
-        });
+        let layer = self.layer(header.layer);
         layer.versions += 1;
         layer.entities += u64::from(head.versions == 0);
 
@@ -186,96 +180,107 @@ impl<'a> Rows<'a> {
 
         let takes_over =
             !header.valid.is_empty() && head.last.is_none_or(|last| header.valid.to >= last.to);
-        let mut history_key = None;
-        if takes_over {
-            if let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
-                let old_key = key::record(&last.place, path.entity);
-                let old = path.read.get(key::RECORDS, &old_key)?.ok_or_else(|| {
-                    Error::corrupt(format!(
-                        "tables: `records`, row {} is missing; move the directory `tables` away \
-                         and open the store for writing, which rebuilds it from the journal",
-                        crate::error::Hex(&old_key)
-                    ))
-                })?;
-                self.batch
-                    .put(key::HISTORY, key::history(&old_key, last.version), old);
-                if old_key != record_key {
-                    self.batch.delete(key::RECORDS, old_key);
-                }
-                layer.live -= 1;
-            }
-            if header.is_absence() {
-                history_key = Some(key::history(&record_key, version));
-            } else {
-                self.batch
-                    .put(key::RECORDS, record_key.clone(), row.clone());
-                layer.live += 1;
-            }
-        } else {
-            history_key = Some(key::history(&record_key, version));
-        }
-        if let Some(history_key) = history_key {
-            self.batch.put(key::HISTORY, history_key, row);
-        }
-
-        // Row counts per block follow the live heads.
-        let altitude_known = header.altitude_known();
         if takes_over && let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
-            let block = self.block_of(&last.place, true)?;
-            self.touches.entry(block).or_default().rows -= 1;
+            self.retire(path, &last, header.layer, &record_key)?;
+        }
+        if takes_over && !header.is_absence() {
+            self.layer(header.layer).live += 1;
+            self.batch.put(key::RECORDS, record_key.clone(), row);
+        } else {
+            self.batch
+                .put(key::HISTORY, key::history(&record_key, version), row);
         }
         if !header.place.is_nowhere() {
-            let block = self.block_of(&header.place, altitude_known)?;
+            let block = self.block_of(&header.place, header.altitude_known())?;
             let touch = self.touches.entry(block).or_default();
             touch.rows += i64::from(takes_over);
             touch.leaves.push((record_key, index, hash));
             self.levels |= 1 << header.place.level();
         }
-        for (place, known) in closings {
-            let closed_key = key::record(place, path.entity);
-            let closing = Closing {
-                valid: header.valid,
-                moved_to: header.place,
-            };
-            self.batch.put(
-                key::HISTORY,
-                key::history(&closed_key, version),
-                closing.encode(),
-            );
-            self.touched.u8(1).u32(index).short(&closed_key);
-            let block = self.block_of(place, *known)?;
-            let touch = self.touches.entry(block).or_default();
-            touch.leaves.push((closed_key, index, closing_hash(hash)));
-            self.closings.push(ClosingAt {
+        for (place, altitude_known) in closings {
+            let closing = ClosingAt {
                 assertion: index,
                 place: *place,
-                altitude_known: *known,
-            });
+                altitude_known: *altitude_known,
+            };
+            self.put_closing(path.entity, &header, version, hash, closing)?;
         }
 
-        head.versions = header.ordinal;
-        head.newest = version;
-        head.hash = hash;
-        head.from_max = head.from_max.max(header.valid.from);
-        if takes_over {
-            head.last = Some(Last {
-                version,
-                place: header.place,
-                sole_from: header.valid.from,
-                to: header.valid.to,
-            });
-        } else if let Some(last) = &mut head.last
-            && !header.valid.is_empty()
-            && header.valid.to > last.sole_from
-        {
-            last.sole_from = header.valid.to;
-        }
+        head.advance(&header, version, hash, takes_over);
         if let Some(last) = &head.last {
-            let layer = self.layers.get_mut(&header.layer).expect("entered above");
+            let layer = self.layer(header.layer);
             layer.watermark = layer.watermark.max(last.sole_from);
         }
         self.hashes.push(hash);
         self.headers.push(header);
+        Ok(())
+    }
+
+    fn layer(&mut self, layer: LayerId) -> &mut LayerState {
+        let ledger = self.ledger;
+        self.layers.entry(layer).or_insert_with(|| {
+            ledger
+                .layers
+                .get(&layer)
+                .cloned()
+                .expect("callers check the layer")
+        })
+    }
+
+    /// Moves a live head to the history: another version answers for the times to come.
+    /// `successor` is the key of the row that takes its place.
+    fn retire(
+        &mut self,
+        path: &Path<'_>,
+        last: &Last,
+        layer: LayerId,
+        successor: &[u8],
+    ) -> Result<()> {
+        let old_key = key::record(&last.place, path.entity);
+        let old = path.read.get(key::RECORDS, &old_key)?.ok_or_else(|| {
+            Error::corrupt(format!(
+                "tables: `records`, row {} is missing; move the directory `tables` away and open \
+                 the store for writing, which rebuilds it from the journal",
+                crate::error::Hex(&old_key)
+            ))
+        })?;
+        self.batch
+            .put(key::HISTORY, key::history(&old_key, last.version), old);
+        if old_key != successor {
+            self.batch.delete(key::RECORDS, old_key);
+        }
+        self.layer(layer).live -= 1;
+        let block = self.block_of(&last.place, true)?;
+        self.touches.entry(block).or_default().rows -= 1;
+        Ok(())
+    }
+
+    /// Writes a closing row: from here on the entity is elsewhere, or nowhere, for an interval.
+    fn put_closing(
+        &mut self,
+        entity: &[u8],
+        header: &Header,
+        version: Version,
+        hash: Hash,
+        closing: ClosingAt,
+    ) -> Result<()> {
+        let closed_key = key::record(&closing.place, entity);
+        let row = Closing {
+            valid: header.valid,
+            moved_to: header.place,
+        };
+        self.batch.put(
+            key::HISTORY,
+            key::history(&closed_key, version),
+            row.encode(),
+        );
+        self.touched.u8(1).u32(closing.assertion).short(&closed_key);
+        let block = self.block_of(&closing.place, closing.altitude_known)?;
+        let touch = self.touches.entry(block).or_default();
+        touch
+            .leaves
+            .push((closed_key, closing.assertion, closing_hash(hash)));
+        self.closings.push(closing);
         Ok(())
     }
 

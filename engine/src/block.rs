@@ -41,8 +41,8 @@ pub struct BlockVersion {
 pub struct Link {
     /// The neighbour.
     pub block: Cell,
-    /// Whether the neighbour supervises this block's successor role: true when the link comes from
-    /// the neighbour (it is a predecessor), false when it goes to it.
+    /// True when the link comes from the neighbour, which is then a predecessor of this block;
+    /// false when it goes to the neighbour, its successor.
     pub from_neighbour: bool,
 }
 

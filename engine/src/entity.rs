@@ -7,7 +7,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
-use crate::record::{Place, Version, flag};
+use crate::record::{Header, Place, Version, flag};
 use crate::time::{Interval, Moment};
 
 /// The last stretch of an entity's effective timeline at the newest commit.
@@ -45,6 +45,34 @@ impl Head {
         from_max: Moment::MIN,
         last: None,
     };
+
+    /// Takes in the entity's next version. `takes_over` says that its interval reaches to the end
+    /// of the timeline, so that it becomes the last stretch.
+    pub(crate) fn advance(
+        &mut self,
+        header: &Header,
+        version: Version,
+        hash: Hash,
+        takes_over: bool,
+    ) {
+        self.versions = header.ordinal;
+        self.newest = version;
+        self.hash = hash;
+        self.from_max = self.from_max.max(header.valid.from);
+        if takes_over {
+            self.last = Some(Last {
+                version,
+                place: header.place,
+                sole_from: header.valid.from,
+                to: header.valid.to,
+            });
+        } else if let Some(last) = &mut self.last
+            && !header.valid.is_empty()
+            && header.valid.to > last.sole_from
+        {
+            last.sole_from = header.valid.to;
+        }
+    }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_capacity(120);

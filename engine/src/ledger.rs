@@ -189,9 +189,9 @@ mod tests {
             watermark: Moment::from_micros(-3),
         };
         let bytes = golden(
-            r#" 0800000000000000 0700000000000000    recorded, commit
-                0600000000000000 0500000000000000    entities, versions
-                0400000000000000 fdffffffffffffff    live, watermark
+            r#" 0800000000000000 0700000000000000    // recorded, commit
+                0600000000000000 0500000000000000    // entities, versions
+                0400000000000000 fdffffffffffffff    // live, watermark
                 02 0700 "permits" 0000 0300 "NAP" 0300 "UTC" 0000
             "#,
         );

@@ -59,12 +59,12 @@ fn locked(path: &Path) -> Error {
     let mut holder = String::new();
     let read = File::open(path).and_then(|file| file.take(64).read_to_string(&mut holder));
     let by = match (read, holder.trim()) {
-        (Ok(_), holder) if !holder.is_empty() => format!("by {holder} or its readers"),
-        _ => "by another process".into(),
+        (Ok(_), holder) if !holder.is_empty() => format!("; {holder} was the last to write it"),
+        _ => String::new(),
     };
     Error::new(
         ErrorKind::Locked,
-        format!("the store is open elsewhere, {by}; wait or end it"),
+        format!("the store is open in another process{by}; wait for it or end it"),
     )
     .at(path)
 }

@@ -180,13 +180,12 @@ impl Writable {
             }
             *staging = true;
             drop(staging);
+            let turn = Turn(self);
             if let Err(error) = self.run_stage() {
                 self.poison(&error);
             }
+            drop(turn);
             staging = self.staging.lock();
-            *staging = false;
-            // All at once: waking them one by one would serialise their way back.
-            self.staged.notify_all();
         }
     }
 
@@ -222,6 +221,17 @@ impl Writable {
         state.syncing.clear();
         self.applied.store(newest, Ordering::Release);
         Ok(())
+    }
+}
+
+/// The turn of one thread to settle a group; ends with it, even by a panic.
+struct Turn<'a>(&'a Writable);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.staging.lock() = false;
+        // All at once: waking them one by one would serialise their way back.
+        self.0.staged.notify_all();
     }
 }
 
@@ -305,7 +315,7 @@ impl Net {
     /// * [`ErrorKind::Poisoned`]: after an earlier failure, or durable but not applied.
     ///
     /// # Cost
-    /// One journal frame, one sync (shared), about nine small rows; independent of the net's size,
+    /// One journal frame, one sync (shared), about ten small rows (twelve for a move); independent of the net's size,
     /// of how full the block is, and of the entity's history.
     pub fn commit(&self, commit: &Commit) -> Result<Receipt> {
         self.submit(commit)?.wait()
@@ -446,10 +456,13 @@ impl Net {
         let mut cost = Cost::default();
         {
             let mut state = writable.state.lock();
-            let definitions =
-                vec![Definition::Net(self.spec), Definition::Layer(LayerId::MAIN, main)];
-            let built =
-                self.with_writer(writable, &state, |writer| writer.define(definitions, commit))?;
+            let definitions = vec![
+                Definition::Net(self.spec),
+                Definition::Layer(LayerId::MAIN, main),
+            ];
+            let built = self.with_writer(writable, &state, |writer| {
+                writer.define(definitions, commit)
+            })?;
             writable.enqueue(&mut state, built, &mut cost)?;
         }
         self.sync()?;

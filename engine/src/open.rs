@@ -14,11 +14,11 @@ use crate::body::{Body, Definition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Hash;
 use crate::key;
-use crate::ledger::Ledger;
 use crate::layer::LayerDef;
+use crate::ledger::Ledger;
 use crate::lock::{LOCK_FILE, Lock};
-use crate::request::{Commit, Cost};
 use crate::net::{Inner, Net, ReadOnly, Writable};
+use crate::request::{Commit, Cost};
 use crate::time::{Clock, SystemClock};
 use crate::writer::PayloadEq;
 
@@ -447,11 +447,7 @@ impl NetBuilder {
 
     /// Opens the tables for reading only and compares them with the journal. `Err` says why they
     /// do not fit, `None` that there are none because they live in memory.
-    fn read_tables(
-        &self,
-        found: &Found,
-        dir: &Path,
-    ) -> Result<std::result::Result<(Box<dyn Read>, Ledger), Option<String>>> {
+    fn read_tables(&self, found: &Found, dir: &Path) -> Result<TablesFound> {
         match self.tables {
             #[cfg(feature = "rocks")]
             TablesKind::Rocks => {}
@@ -506,6 +502,10 @@ impl NetBuilder {
         })
     }
 }
+
+/// Tables that fit the journal, or why they do not; `None` when there are none because they live in
+/// memory.
+type TablesFound = std::result::Result<(Box<dyn Read>, Ledger), Option<String>>;
 
 /// Whether the tables fit the journal.
 enum Fit {
@@ -645,7 +645,9 @@ impl<'a> CatchUp<'a> {
 fn claim(dir: &Path) -> Result<Lock> {
     let mut builder = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
-    builder.create(dir).map_err(|error| Error::io("create the directory", dir, error))?;
+    builder
+        .create(dir)
+        .map_err(|error| Error::io("create the directory", dir, error))?;
     if !is_free(dir)? {
         return Err(Error::invalid(
             "the directory is not empty; a net is created in an absent or empty one",
@@ -681,7 +683,10 @@ pub(crate) fn is_free(dir: &Path) -> Result<bool> {
     };
     for entry in entries {
         let name = entry.map_err(list)?.file_name();
-        if ![JOURNAL_DIR, TABLES_DIR, LOCK_FILE].iter().any(|own| name == *own) {
+        if ![JOURNAL_DIR, TABLES_DIR, LOCK_FILE]
+            .iter()
+            .any(|own| name == *own)
+        {
             return Ok(false);
         }
     }
@@ -696,7 +701,10 @@ pub(crate) fn is_free(dir: &Path) -> Result<bool> {
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(|error| Error::io("list the directory", &journal, error))?;
-    if segments.iter().all(|name| name.to_string_lossy().ends_with(".tmp")) {
+    if segments
+        .iter()
+        .all(|name| name.to_string_lossy().ends_with(".tmp"))
+    {
         return Ok(true);
     }
     // A torn first commit may be one that was acknowledged and damaged since: not ours to clear.

@@ -485,7 +485,7 @@ const ROW_VERSION: u8 = 1;
 const ROW_CLOSING: u8 = 2;
 
 /// A row of `records` or `history`: `form u8 | version 12 | header length u16 | header | salt |
-/// payload`, or for a closing row `form u8 | interval 16 | flags u8 | moved-to place`.
+/// payload`, or for a closing row `form u8 | interval 16 | moved-to place`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowRef<'a> {
     pub(crate) version: Version,

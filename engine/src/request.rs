@@ -51,7 +51,8 @@ impl Valid {
     }
 }
 
-/// What must hold of an entity for its assertion to be accepted.
+/// What must hold of an entity before the commit for its assertion to be accepted; what the same
+/// commit asserts about the entity plays no part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// Its newest version is this one.
@@ -182,7 +183,8 @@ pub enum Recorded {
     /// The clock.
     #[default]
     Now,
-    /// This moment: not in the future, and not before the newest commit of a layer it touches.
+    /// This moment: not in the future, and not before the newest commit of a layer in which the
+    /// commit writes anything.
     At(Moment),
 }
 
@@ -229,7 +231,9 @@ impl Commit {
             assertion.check().map_err(|error| {
                 Error::invalid(format!("assertion {index} on `{}`: {error}", assertion.id))
             })?;
-            bytes += assertion.payload.len() + assertion.id.len() + 256;
+            let own = [&assertion.author, &assertion.reason, &assertion.source];
+            let texts: usize = own.into_iter().flatten().map(String::len).sum();
+            bytes += assertion.payload.len() + assertion.id.len() + texts + 256;
         }
         if bytes > limit::COMMIT_LEN_BYTES_MAX {
             return Err(Error::invalid(format!(

@@ -94,6 +94,13 @@ impl<'v, 'a> Scan<'v, 'a> {
                 });
                 continue;
             };
+            if cursors.history.is_none() {
+                if let Some(record) = self.next_live()? {
+                    return Ok(Some(record));
+                }
+                self.cursors = None;
+                continue;
+            }
             if !cursors.next_group(&mut self.group)? {
                 self.cursors = None;
                 continue;
@@ -102,6 +109,43 @@ impl<'v, 'a> Scan<'v, 'a> {
                 return Ok(Some(record));
             }
         }
+    }
+
+    /// The next live head that is wanted, where the live heads alone answer.
+    fn next_live(&mut self) -> Result<Option<Record>> {
+        let Self {
+            view,
+            cursors,
+            wanted,
+            layers,
+            rows_read,
+            ..
+        } = self;
+        let Some(Cursors { records, .. }) = cursors else {
+            return Ok(None);
+        };
+        while let Some((row_key, value)) = records.entry() {
+            *rows_read += 1;
+            let answer = RowRef::decode(value)
+                .and_then(|row| {
+                    if !row.peek()?.0.contains(view.valid_at()) {
+                        return Ok(None);
+                    }
+                    let header = row.header(view.spec())?;
+                    let takes = layers
+                        .as_ref()
+                        .is_none_or(|layers| layers.contains(&header.layer))
+                        && row.version.commit <= view.bound(header.layer)
+                        && wants(wanted, &header);
+                    Ok(takes.then(|| record(view, &row, header)))
+                })
+                .map_err(|fault| fault.in_table("records", row_key))?;
+            records.advance()?;
+            if answer.is_some() {
+                return Ok(answer);
+            }
+        }
+        Ok(None)
     }
 
     /// Settles what the group answers and moves both cursors behind it.
@@ -120,41 +164,18 @@ impl<'v, 'a> Scan<'v, 'a> {
         };
         let spec = view.spec();
         let place_len = 1 + spec.stored_len_bytes();
-        let layer = group
-            .get(place_len..)
-            .and_then(|entity| entity.first_chunk::<2>())
-            .map(|number| LayerId(u16::from_be_bytes(*number)))
-            .ok_or_else(|| {
-                Fault::Truncated {
-                    need: place_len + 2,
-                    have: group.len(),
-                }
-                .in_table("records", group)
-            })?;
+        let layer = layer_of(group, place_len)?;
         let bound = view.bound(layer);
         let skip = layers
             .as_ref()
             .is_some_and(|layers| !layers.contains(&layer));
-        let wants = |header: &Header| {
-            header
-                .extent
-                .as_ref()
-                .is_some_and(|extent| wanted(header.layer, extent))
-        };
 
         // The version that answers so far, with the record where it is wanted.
         let mut best: Option<(Version, Option<Record>)> = None;
         let take = |row: &RowRef<'_>| -> Result<(Version, Option<Record>), Fault> {
             let header = row.header(spec)?;
-            let record = wants(&header).then(|| {
-                Record::new(
-                    spec,
-                    row.version,
-                    header,
-                    Bytes::copy_from_slice(row.payload),
-                )
-            });
-            Ok((row.version, record))
+            let taken = wants(wanted, &header).then(|| record(view, row, header));
+            Ok((row.version, taken))
         };
         if let Some((row_key, value)) = cursors.records.entry()
             && row_key == group.as_slice()
@@ -178,7 +199,7 @@ impl<'v, 'a> Scan<'v, 'a> {
         }
 
         let Some(history) = &mut cursors.history else {
-            return Ok(best.and_then(|(_, record)| record));
+            return Ok(best.and_then(|(_, taken)| taken));
         };
         let mut rows = 0;
         let mut settled = skip;
@@ -202,30 +223,56 @@ impl<'v, 'a> Scan<'v, 'a> {
                     };
                 }
             }
-            if rows
-                >= if settled {
-                    ROWS_BEFORE_SEEK
-                } else {
-                    ROWS_BEFORE_PATH
-                }
-            {
-                // No version has number zero, so its inversion lies behind the group.
-                history.seek(&key::history(
-                    group,
-                    Version {
-                        commit: 0,
-                        index: 0,
-                    },
-                ))?;
-                if !settled {
-                    return by_path(view, group, place_len, layer, wants);
-                }
-                break;
+            let limit = if settled {
+                ROWS_BEFORE_SEEK
+            } else {
+                ROWS_BEFORE_PATH
+            };
+            if rows < limit {
+                history.advance()?;
+                continue;
             }
-            history.advance()?;
+            // No version has number zero, so its inversion lies behind the group.
+            let zero = Version {
+                commit: 0,
+                index: 0,
+            };
+            history.seek(&key::history(group, zero))?;
+            if !settled {
+                return by_path(view, group, place_len, layer, wanted);
+            }
+            break;
         }
-        Ok(best.and_then(|(_, record)| record))
+        Ok(best.and_then(|(_, taken)| taken))
     }
+}
+
+fn wants(wanted: &Wanted<'_>, header: &Header) -> bool {
+    header
+        .extent
+        .as_ref()
+        .is_some_and(|extent| wanted(header.layer, extent))
+}
+
+fn record(view: &View<'_>, row: &RowRef<'_>, header: Header) -> Record {
+    let payload = Bytes::copy_from_slice(row.payload);
+    Record::new(view.spec(), row.version, header, payload)
+}
+
+/// The layer in a record key.
+fn layer_of(record_key: &[u8], place_len: usize) -> Result<LayerId> {
+    let number = record_key
+        .get(place_len..)
+        .and_then(|entity| entity.first_chunk::<2>());
+    number
+        .map(|number| LayerId(u16::from_be_bytes(*number)))
+        .ok_or_else(|| {
+            Fault::Truncated {
+                need: place_len + 2,
+                have: record_key.len(),
+            }
+            .in_table("records", record_key)
+        })
 }
 
 /// Answers for an entity with many versions at one place from its path, which passes over most of
@@ -235,7 +282,7 @@ fn by_path(
     group: &[u8],
     place_len: usize,
     layer: LayerId,
-    wants: impl Fn(&Header) -> bool,
+    wanted: &Wanted<'_>,
 ) -> Result<Option<Record>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
@@ -248,7 +295,7 @@ fn by_path(
     if track.place.as_bytes() != place {
         return Ok(None);
     }
-    view.load_if(&path, &head, &track, wants)
+    view.load_if(&path, &head, &track, |header| wants(wanted, header))
 }
 
 impl Cursors<'_> {

@@ -29,17 +29,24 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
         .map(|digit| u8::try_from(digit.to_digit(16).expect("hexadecimal")).expect("below 16"))
         .collect();
     assert!(digits.len().is_multiple_of(2), "whole bytes");
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
 }
 
-/// `hex`, with a text in quotes standing for its bytes.
+/// Bytes from lines of hexadecimal digits and of texts in quotes, which stand for themselves; what
+/// follows `//` is a remark.
 pub(crate) fn golden(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for (index, part) in text.split('"').enumerate() {
-        if index % 2 == 0 {
-            bytes.extend(hex(part));
-        } else {
-            bytes.extend_from_slice(part.as_bytes());
+    for line in text.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        for (index, part) in line.split('"').enumerate() {
+            if index % 2 == 0 {
+                bytes.extend(hex(part));
+            } else {
+                bytes.extend_from_slice(part.as_bytes());
+            }
         }
     }
     bytes
@@ -128,12 +135,7 @@ pub(crate) fn reopen(env: &MemEnv) -> Net {
 }
 
 /// Lets the next of these operations fail, and with `lasting` all after it.
-pub(crate) fn fail_next(
-    env: &MemEnv,
-    ops: &'static [EnvOp],
-    lasting: bool,
-    error: InjectedError,
-) {
+pub(crate) fn fail_next(env: &MemEnv, ops: &'static [EnvOp], lasting: bool, error: InjectedError) {
     env.inject(Injection {
         ops,
         nth: 1,

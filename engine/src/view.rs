@@ -8,7 +8,7 @@ use blocknet_kv::{Bytes, KeyRange, MemLayer, Overlay, Read};
 use crate::apply::{decode_block, newest_block};
 use crate::block::BlockVersion;
 use crate::body::CommitInfo;
-use crate::entity::{Head, Path, Track};
+use crate::entity::{Head, Last, Path, Track};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Hash;
 use crate::key;
@@ -320,12 +320,21 @@ impl<'a> View<'a> {
     /// # Cost
     /// Two gets for the live state; for a past one, a few more, logarithmic in the entity's
     /// versions when their valid-froms ascend.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn get(&self, layer: LayerId, id: &str) -> Result<Option<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
         let Some(head) = path.head()? else {
             return Ok(None);
         };
+        if let Some(last) = self.live(&head, layer) {
+            if last.place.is_nowhere() {
+                return Ok(None);
+            }
+            return self.load(&path, &head, last.version, &last.place).map(Some);
+        }
         let Some(track) = self.answering(&path, &head, layer)? else {
             return Ok(None);
         };
@@ -344,6 +353,17 @@ impl<'a> View<'a> {
         layer: LayerId,
     ) -> Result<Option<Track>> {
         path.at(path.ordinal_at(head, self.bound(layer))?, self.valid)
+    }
+
+    /// Whether the live head of an entity answers, so that its path need not be read.
+    fn live(&self, head: &Head, layer: LayerId) -> Option<Last> {
+        let last = head.last?;
+        let during = Interval {
+            from: last.sole_from,
+            to: last.to,
+        };
+        let live = head.newest.commit <= self.bound(layer) && during.contains(self.valid);
+        live.then_some(last)
     }
 
     fn load(
@@ -385,6 +405,9 @@ impl<'a> View<'a> {
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an
     /// unknown entity. The valid time of the view plays no part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn history(&self, layer: LayerId, id: &str) -> Result<Vec<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
@@ -402,6 +425,9 @@ impl<'a> View<'a> {
 
     /// The effective timeline of an entity inside `window`, in order of valid time: which version
     /// answers when. Times of which nothing was ever said are left out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn timeline(
         &self,
         layer: LayerId,
@@ -491,6 +517,9 @@ impl<'a> View<'a> {
     /// The entities that had a state in `ranges` that `wanted` takes, by any version within the
     /// view's commits that holds at some moment of `window`, whether or not another version
     /// overrides it. Memory grows with their number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn entities_in(
         &self,
         ranges: &[PlaceRange],
@@ -545,6 +574,9 @@ impl<'a> View<'a> {
 
     /// Ranges of all places in cells `first..=last` under each level in use, for
     /// [`View::scan`]: what is filed there, not what reaches into it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn ranges_of(&self, cell: &Cell) -> Result<Vec<PlaceRange>> {
         let mut ranges = Vec::new();
         for level in self.levels() {
@@ -561,6 +593,9 @@ impl<'a> View<'a> {
 
     /// The states filed under a cell: by the centres of their extents. A cell at block depth gives
     /// the records of a block.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn in_cell<'v>(
         &'v self,
         cell: &Cell,
@@ -576,6 +611,9 @@ impl<'a> View<'a> {
     }
 
     /// The state of an entity if it is filed under exactly this geocode.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn at_geocode(
         &self,
         geocode: &Geocode,
@@ -588,11 +626,17 @@ impl<'a> View<'a> {
     }
 
     /// The newest version of a block in the snapshot, `None` for a cell that is no block yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn block(&self, block: &Cell) -> Result<Option<BlockVersion>> {
         newest_block(&*self.read, self.spec, block)
     }
 
     /// All versions of a block in the snapshot, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn block_versions(&self, block: &Cell) -> Result<Vec<BlockVersion>> {
         let range = KeyRange::prefix(block.to_packed().as_ref());
         let mut cursor = self.read.cursor(key::BLOCKS, &range)?;
@@ -618,6 +662,9 @@ impl<'a> View<'a> {
     }
 
     /// The commits of a layer recorded in `after..=until`, in order, as (recorded time, number).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn commits_between(
         &self,
         layer: LayerId,

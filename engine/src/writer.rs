@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::record::{
     End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, flag,
 };
-use crate::request::{Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, limit};
+use crate::request::{Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded};
 use crate::time::{Interval, Moment};
 
 /// Says whether two payloads mean the same.
@@ -46,7 +46,6 @@ impl Writer<'_> {
         commit.check()?;
         let (recorded, basis) = self.recorded(commit)?;
         let number = self.ledger.commit + 1;
-        let mut rows = Rows::new(self.spec, self.net, number, self.ledger);
         let mut salts = vec![0; commit.assertions.len() * SALT_LEN_BYTES];
         getrandom::fill(&mut salts).map_err(|error| {
             Error::new(
@@ -60,9 +59,6 @@ impl Writer<'_> {
             let assertion = &commit.assertions[index];
             (assertion.layer, assertion.id.as_str())
         });
-        let mut outcomes = vec![Outcome::Unchanged; commit.assertions.len()];
-        let mut erasable = Vec::new();
-        let mut new_entities = 0;
         let entity_of = |index: usize| {
             let assertion = &commit.assertions[index];
             (assertion.layer, assertion.id.as_str())
@@ -71,83 +67,26 @@ impl Writer<'_> {
             self.ledger.layer(assertion.layer)?;
             self.check_precondition(assertion, index)?;
         }
+        let mut draft = Draft {
+            commit,
+            recorded,
+            basis,
+            salts,
+            rows: Rows::new(self.spec, self.net, number, self.ledger),
+            outcomes: vec![Outcome::Unchanged; commit.assertions.len()],
+            erasable: Vec::new(),
+            new_entities: 0,
+        };
         for group in order.chunk_by(|&a, &b| entity_of(a) == entity_of(b)) {
-            let (layer, id) = entity_of(group[0]);
-            let state = self.ledger.layer(layer)?;
-            let entity = key::entity(layer, id);
-            let before = Path {
-                read: self.read,
-                spec: self.spec,
-                entity: &entity,
-            }
-            .head()?
-            .unwrap_or(Head::NEW);
-            let mut head = before;
-            let mut scratch = MemLayer::new();
-            for &index in group {
-                let assertion = &commit.assertions[index];
-                let layers = [&scratch];
-                let overlay = Overlay {
-                    layers: &layers,
-                    base: self.read,
-                };
-                let path = Path {
-                    read: &overlay,
-                    spec: self.spec,
-                    entity: &entity,
-                };
-                let Some(resolved) =
-                    self.resolve(&path, &head, assertion, recorded, basis, state.recorded)?
-                else {
-                    continue;
-                };
-                if recorded < state.recorded {
-                    return Err(Error::invalid(format!(
-                        "recorded time {recorded} lies before {}, the newest of layer `{}`: \
-                         recorded time never runs backwards within a layer; import older \
-                         records first, or into a layer of their own",
-                        state.recorded, state.def.name
-                    )));
-                }
-                let salt = salts[index * SALT_LEN_BYTES..]
-                    .first_chunk::<SALT_LEN_BYTES>()
-                    .expect("one salt was drawn for each assertion");
-                let header = Header {
-                    layer,
-                    id: id.into(),
-                    ordinal: head.versions + 1,
-                    flags: resolved.flags,
-                    kind: assertion.kind,
-                    valid: resolved.valid,
-                    place: resolved.place,
-                    extent: resolved.extent,
-                    payload_len: u32::try_from(assertion.payload.len())
-                        .expect("payloads are limited to 16 MiB"),
-                    commitment: commitment(salt, &assertion.payload),
-                    previous: head.hash,
-                    author: own(assertion.author.as_deref(), &commit.author),
-                    reason: own(assertion.reason.as_deref(), &commit.reason),
-                    source: own(assertion.source.as_deref(), &commit.source),
-                };
-                erasable.extend_from_slice(salt);
-                erasable.extend_from_slice(&assertion.payload);
-                new_entities += u64::from(head.versions == 0);
-                let stated = Stated {
-                    header,
-                    salt,
-                    payload: &assertion.payload,
-                    closings: &resolved.closings,
-                };
-                rows.put_version_over(&mut scratch, self.read, &entity, &mut head, stated)?;
-                outcomes[index] = Outcome::Written {
-                    version: head.newest,
-                    overrides: resolved.overrides,
-                };
-            }
-            if head != before {
-                rows.put_head(&entity, &head);
-            }
+            self.put_entity(&mut draft, group)?;
         }
+        let Draft {
+            rows,
+            outcomes,
+            erasable,
+            new_entities,
+            ..
+        } = draft;
 
         let mut receipt = Receipt {
             commit: None,
@@ -178,6 +117,91 @@ impl Writer<'_> {
         receipt.blocks = finished.body.blocks.len() as u64;
         receipt.new_blocks = finished.ledger.blocks - self.ledger.blocks;
         Ok((Some(Built { finished, erasable }), receipt))
+    }
+
+    /// Settles the assertions on one entity, in the order given, and writes what is left of them.
+    fn put_entity(&self, draft: &mut Draft<'_>, group: &[usize]) -> Result<()> {
+        let Draft {
+            commit, recorded, ..
+        } = *draft;
+        let first = &commit.assertions[group[0]];
+        let state = self.ledger.layer(first.layer)?;
+        let entity = key::entity(first.layer, &first.id);
+        let mut scratch = MemLayer::new();
+        let mut head = None;
+        let before = self.path(self.read, &entity).head()?.unwrap_or(Head::NEW);
+        for &index in group {
+            let assertion = &commit.assertions[index];
+            let layers = [&scratch];
+            let overlay = Overlay {
+                layers: &layers,
+                base: self.read,
+            };
+            let path = self.path(&overlay, &entity);
+            let now = head.unwrap_or(before);
+            let Some(resolved) = self.resolve(&path, &now, assertion, draft, state.recorded)?
+            else {
+                continue;
+            };
+            if recorded < state.recorded {
+                return Err(Error::invalid(format!(
+                    "recorded time {recorded} lies before {}, the newest of layer `{}`: recorded \
+                     time never runs backwards within a layer; import older records first, or \
+                     into a layer of their own",
+                    state.recorded, state.def.name
+                )));
+            }
+            let salt = *draft.salts[index * SALT_LEN_BYTES..]
+                .first_chunk::<SALT_LEN_BYTES>()
+                .expect("one salt was drawn for each assertion");
+            let header = Header {
+                layer: assertion.layer,
+                id: assertion.id.as_str().into(),
+                ordinal: now.versions + 1,
+                flags: resolved.flags,
+                kind: assertion.kind,
+                valid: resolved.valid,
+                place: resolved.place,
+                extent: resolved.extent,
+                payload_len: u32::try_from(assertion.payload.len())
+                    .expect("payloads are limited to 16 MiB"),
+                commitment: commitment(&salt, &assertion.payload),
+                previous: now.hash,
+                author: own(assertion.author.as_deref(), &commit.author),
+                reason: own(assertion.reason.as_deref(), &commit.reason),
+                source: own(assertion.source.as_deref(), &commit.source),
+            };
+            draft.erasable.extend_from_slice(&salt);
+            draft.erasable.extend_from_slice(&assertion.payload);
+            draft.new_entities += u64::from(now.versions == 0);
+            let stated = Stated {
+                header,
+                salt: &salt,
+                payload: &assertion.payload,
+                closings: &resolved.closings,
+            };
+            let mut next = now;
+            draft
+                .rows
+                .put_version_over(&mut scratch, self.read, &entity, &mut next, stated)?;
+            draft.outcomes[index] = Outcome::Written {
+                version: next.newest,
+                overrides: resolved.overrides,
+            };
+            head = Some(next);
+        }
+        if let Some(head) = head {
+            draft.rows.put_head(&entity, &head);
+        }
+        Ok(())
+    }
+
+    fn path<'b>(&'b self, read: &'b dyn Read, entity: &'b [u8]) -> Path<'b> {
+        Path {
+            read,
+            spec: self.spec,
+            entity,
+        }
     }
 
     /// Makes a commit of definitions.
@@ -266,10 +290,12 @@ impl Writer<'_> {
         path: &Path<'_>,
         head: &Head,
         assertion: &Assertion,
-        recorded: Moment,
-        basis: Basis,
+        draft: &Draft<'_>,
         layer_recorded: Moment,
     ) -> Result<Option<Resolved>> {
+        let Draft {
+            recorded, basis, ..
+        } = *draft;
         let mut flags = 0;
         let from = assertion.valid.from.unwrap_or(recorded);
         let set = |on: bool, bit: u16| if on { bit } else { 0 };
@@ -334,22 +360,52 @@ impl Writer<'_> {
                 .collect(),
         };
 
-        if self.is_unchanged(path, head, assertion, &extent, valid, &timeline)?
+        if self.is_unchanged(path, head, assertion, extent.as_ref(), valid, &timeline)?
             || (basis == Basis::Asserted
                 && recorded <= layer_recorded
-                && self.stands_already(path, head, assertion, &extent, recorded, from, flags)?)
+                && self.stands_already(
+                    path,
+                    head,
+                    assertion,
+                    extent.as_ref(),
+                    recorded,
+                    from,
+                    flags,
+                )?)
         {
             return Ok(None);
         }
 
-        let mut closings: Vec<(Place, bool)> = Vec::new();
         let mut overrides = Vec::new();
-        for piece in &timeline {
-            if assertion.valid.end == End::Forever && piece.valid.from > from {
-                overrides.push(piece.version);
-            }
+        if assertion.valid.end == End::Forever {
+            let later = timeline.iter().filter(|piece| piece.valid.from > from);
+            overrides.extend(later.map(|piece| piece.version));
+            overrides.sort_unstable();
+            overrides.dedup();
+        }
+        Ok(Some(Resolved {
+            valid,
+            flags,
+            extent,
+            place,
+            closings: self.closings(path, head, &place, &timeline)?,
+            overrides,
+        }))
+    }
+
+    /// The places other than `place` where the entity has a state in the timeline, and whether
+    /// their altitude is known.
+    fn closings(
+        &self,
+        path: &Path<'_>,
+        head: &Head,
+        place: &Place,
+        timeline: &[Piece],
+    ) -> Result<Vec<(Place, bool)>> {
+        let mut closings: Vec<(Place, bool)> = Vec::new();
+        for piece in timeline {
             if piece.place.is_nowhere()
-                || piece.place == place
+                || piece.place == *place
                 || closings.iter().any(|(known, _)| *known == piece.place)
             {
                 continue;
@@ -362,16 +418,7 @@ impl Writer<'_> {
             };
             closings.push((piece.place, altitude_known));
         }
-        overrides.sort_unstable();
-        overrides.dedup();
-        Ok(Some(Resolved {
-            valid,
-            flags,
-            extent,
-            place,
-            closings,
-            overrides,
-        }))
+        Ok(closings)
     }
 
     fn check_precondition(&self, assertion: &Assertion, index: usize) -> Result<()> {
@@ -417,7 +464,7 @@ impl Writer<'_> {
         path: &Path<'_>,
         head: &Head,
         assertion: &Assertion,
-        extent: &Option<Extent>,
+        extent: Option<&Extent>,
         valid: Interval,
         timeline: &[Piece],
     ) -> Result<bool> {
@@ -482,7 +529,7 @@ impl Writer<'_> {
         path: &Path<'_>,
         head: &Head,
         assertion: &Assertion,
-        extent: &Option<Extent>,
+        extent: Option<&Extent>,
         recorded: Moment,
         from: Moment,
         flags: u16,
@@ -521,7 +568,7 @@ impl Writer<'_> {
         head: &Head,
         version: Version,
         place: &Place,
-        extent: &Option<Extent>,
+        extent: Option<&Extent>,
         payload: &[u8],
     ) -> Result<bool> {
         let bytes = row(path, head, version, place)?;
@@ -529,7 +576,7 @@ impl Writer<'_> {
             .and_then(|row| row.header(self.spec).map(|header| (row, header)))
             .map_err(|fault| fault.in_table("records", path.entity))?;
         let (stored, header) = decoded;
-        Ok(header.extent == *extent
+        Ok(header.extent.as_ref() == extent
             && (stored.payload == payload || (self.payload_eq)(stored.payload, payload)))
     }
 
@@ -545,6 +592,20 @@ impl Writer<'_> {
             .and_then(|row| row.header(self.spec))
             .map_err(|fault| fault.in_table("records", path.entity))
     }
+}
+
+/// A commit being made.
+struct Draft<'a> {
+    commit: &'a Commit,
+    recorded: Moment,
+    basis: Basis,
+    /// One for each assertion.
+    salts: Vec<u8>,
+    rows: Rows<'a>,
+    outcomes: Vec<Outcome>,
+    /// Salts and payloads of the versions written, in order.
+    erasable: Vec<u8>,
+    new_entities: u64,
 }
 
 /// What an assertion comes to.
@@ -618,6 +679,3 @@ pub(crate) fn commit_info(read: &dyn Read, number: u64) -> Result<CommitInfo> {
         .and_then(|info| input.finish().map(|()| info))
         .map_err(|fault| fault.in_table("commits", &row_key))
 }
-
-/// The most bytes a frame's body can come to within the limits of a commit, for a static check.
-const _: () = assert!(limit::COMMIT_LEN_BYTES_MAX < 64 << 20);

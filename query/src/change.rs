@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use blocknet_engine::{
-    AsOf, Error, Extent, Interval, LayerId, Moment, Record, Result, View,
-};
+use blocknet_engine::{AsOf, Error, Extent, Interval, LayerId, Moment, Record, Result, View};
 
 use crate::select::{Area, Selection, search};
 use crate::window::Window;
@@ -140,7 +138,11 @@ fn covered_share(gone: &Extent, other: &Extent) -> f64 {
         && other.east >= gone.west
         && other.south <= gone.north
         && other.north >= gone.south;
-    if meets { share(across, width) * share(along, height) } else { 0.0 }
+    if meets {
+        share(across, width) * share(along, height)
+    } else {
+        0.0
+    }
 }
 
 /// One change of one entity.
@@ -171,7 +173,10 @@ impl Change {
     /// The commit that made the change: that of the version after or, where an interval simply
     /// ended, of the one before.
     pub fn commit(&self) -> Option<u64> {
-        self.after.as_ref().or(self.before.as_ref()).map(|record| record.version.commit)
+        self.after
+            .as_ref()
+            .or(self.before.as_ref())
+            .map(|record| record.version.commit)
     }
 }
 
@@ -221,16 +226,16 @@ pub fn replay(
         let mut before = course.start;
         for (time, after) in course.steps {
             let kind = kind(selection, before.as_ref(), after.as_ref());
-            let changed = aspects(kind, before.as_ref(), after.as_ref(), compare);
+            let differences = aspects(kind, before.as_ref(), after.as_ref(), compare);
             if let Some(kind) = kind
-                && !changed.is_empty()
+                && !differences.is_empty()
             {
                 changes.push(Change {
                     time,
                     layer: course.layer,
                     id: course.id.clone(),
                     kind,
-                    changed,
+                    changed: differences,
                     before: before.clone(),
                     after: after.clone(),
                     until: None,
@@ -260,19 +265,21 @@ pub fn diff(
 ) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     for mut course in courses(view, selection, span)? {
-        let Some((time, after)) = course.steps.pop() else { continue };
+        let Some((time, after)) = course.steps.pop() else {
+            continue;
+        };
         let before = course.start;
         let kind = kind(selection, before.as_ref(), after.as_ref());
-        let changed = aspects(kind, before.as_ref(), after.as_ref(), compare);
+        let differences = aspects(kind, before.as_ref(), after.as_ref(), compare);
         if let Some(kind) = kind
-            && !changed.is_empty()
+            && !differences.is_empty()
         {
             changes.push(Change {
                 time,
                 layer: course.layer,
                 id: course.id,
                 kind,
-                changed,
+                changed: differences,
                 before,
                 after,
                 until: None,
@@ -308,10 +315,7 @@ pub fn transients(
     sort(&mut changes);
     if !changes.is_empty() {
         let (at_from, at_to) = match span.axis {
-            Axis::Valid => (
-                view.sibling_at(span.from)?,
-                view.sibling_at(span.to)?,
-            ),
+            Axis::Valid => (view.sibling_at(span.from)?, view.sibling_at(span.to)?),
             Axis::Recorded => (
                 view.sibling(AsOf::Recorded(span.from), view.valid_at())?,
                 view.sibling(AsOf::Recorded(span.to), view.valid_at())?,
@@ -324,11 +328,7 @@ pub fn transients(
     Ok(changes)
 }
 
-fn transient(
-    selection: &Selection<'_>,
-    course: Course,
-    compare: &dyn Compare,
-) -> Option<Change> {
+fn transient(selection: &Selection<'_>, course: Course, compare: &dyn Compare) -> Option<Change> {
     let present = |record: Option<&Record>| record.is_some_and(|record| selection.takes(record));
     let end = course.steps.last()?.1.as_ref();
     let start = course.start.as_ref();
@@ -342,15 +342,25 @@ fn transient(
     if present(start) != present(end) || differs(end) {
         return None;
     }
-    let came = course.steps.iter().position(|(_, record)| differs(record.as_ref()))?;
+    let came = course
+        .steps
+        .iter()
+        .position(|(_, record)| differs(record.as_ref()))?;
     let until = course.steps[came..]
         .iter()
         .find(|(_, record)| !differs(record.as_ref()))
         .map(|(time, _)| *time);
-    let before =
-        if came == 0 { course.start.clone() } else { course.steps[came - 1].1.clone() };
+    let before = if came == 0 {
+        course.start.clone()
+    } else {
+        course.steps[came - 1].1.clone()
+    };
     let (time, after) = course.steps[came].clone();
-    let kind = if present(start) { Kind::Reverted } else { Kind::Vanished };
+    let kind = if present(start) {
+        Kind::Reverted
+    } else {
+        Kind::Vanished
+    };
     let step = self::kind(selection, before.as_ref(), after.as_ref());
     let changed = aspects(step, before.as_ref(), after.as_ref(), compare);
     Some(Change {
@@ -429,13 +439,18 @@ fn courses(view: &View<'_>, selection: &Selection<'_>, span: Span) -> Result<Vec
         }
     };
     let entities: Vec<(LayerId, String)> = match selection.id {
-        Some(id) => {
-            selection.layer_ids(view).into_iter().map(|layer| (layer, id.to_owned())).collect()
-        }
+        Some(id) => selection
+            .layer_ids(view)
+            .into_iter()
+            .map(|layer| (layer, id.to_owned()))
+            .collect(),
         None => view
-            .entities_in(&selection.ranges(view)?, selection.layers, about, |_, extent| {
-                selection.takes_extent(extent)
-            })?
+            .entities_in(
+                &selection.ranges(view)?,
+                selection.layers,
+                about,
+                |_, extent| selection.takes_extent(extent),
+            )?
             .into_iter()
             .collect(),
     };
@@ -467,7 +482,12 @@ fn valid_course(view: &View<'_>, layer: LayerId, id: String, window: Interval) -
     if reached < window.to && reached > window.from {
         steps.push((reached, None));
     }
-    Ok(Course { layer, id, start, steps })
+    Ok(Course {
+        layer,
+        id,
+        start,
+        steps,
+    })
 }
 
 fn recorded_courses(
@@ -476,7 +496,10 @@ fn recorded_courses(
     span: Span,
 ) -> Result<Vec<Course>> {
     let clip = |bounds: BTreeMap<LayerId, u64>| -> BTreeMap<LayerId, u64> {
-        bounds.into_iter().map(|(layer, bound)| (layer, bound.min(view.bound(layer)))).collect()
+        bounds
+            .into_iter()
+            .map(|(layer, bound)| (layer, bound.min(view.bound(layer))))
+            .collect()
     };
     let from = clip(view.bounds_at(AsOf::Recorded(span.from))?);
     let to = clip(view.bounds_at(AsOf::Recorded(span.to))?);
@@ -490,7 +513,9 @@ fn recorded_courses(
             let commit = record.version.commit;
             let time = match recorded.get(&commit) {
                 Some(time) => *time,
-                None => *recorded.entry(commit).or_insert(view.commit(commit)?.recorded),
+                None => *recorded
+                    .entry(commit)
+                    .or_insert(view.commit(commit)?.recorded),
             };
             // Of several versions learned at one moment, only the last was ever the answer.
             match steps.last_mut() {
@@ -498,7 +523,12 @@ fn recorded_courses(
                 _ => steps.push((time, Some(record))),
             }
         }
-        courses.push(Course { layer, id, start, steps });
+        courses.push(Course {
+            layer,
+            id,
+            start,
+            steps,
+        });
     }
     Ok(courses)
 }
@@ -511,13 +541,20 @@ fn replacements(
     at_to: &View<'_>,
     compare: &dyn Compare,
 ) -> Result<Vec<Replacement>> {
-    let Some((gone, extent)) =
-        change.after.as_ref().and_then(|gone| gone.extent.map(|extent| (gone, extent)))
+    let Some((gone, extent)) = change
+        .after
+        .as_ref()
+        .and_then(|gone| gone.extent.map(|extent| (gone, extent)))
     else {
         return Ok(Vec::new());
     };
     let place = Selection {
-        area: Area::Window(Window::flat(extent.west, extent.south, extent.east, extent.north)),
+        area: Area::Window(Window::flat(
+            extent.west,
+            extent.south,
+            extent.east,
+            extent.north,
+        )),
         layers: selection.layers,
         present: selection.present,
         ..Selection::default()
@@ -533,8 +570,9 @@ fn replacements(
             if covered <= 0.0 {
                 continue;
             }
-            let entry =
-                found.entry((other.layer, other.id.clone())).or_insert_with(|| Replacement {
+            let entry = found
+                .entry((other.layer, other.id.clone()))
+                .or_insert_with(|| Replacement {
                     layer: other.layer,
                     id: other.id.clone(),
                     covered: 0.0,

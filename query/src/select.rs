@@ -51,31 +51,46 @@ impl std::fmt::Debug for Selection<'_> {
 impl<'q> Selection<'q> {
     /// Everything whose extent meets a window.
     pub fn window(window: Window) -> Self {
-        Self { area: Area::Window(window), ..Self::default() }
+        Self {
+            area: Area::Window(window),
+            ..Self::default()
+        }
     }
 
     /// The same, in these layers only.
     #[must_use]
     pub fn in_layers(self, layers: &'q [LayerId]) -> Self {
-        Self { layers: Some(layers), ..self }
+        Self {
+            layers: Some(layers),
+            ..self
+        }
     }
 
     /// The entities of one id only.
     #[must_use]
     pub fn of_id(self, id: &'q str) -> Self {
-        Self { id: Some(id), ..self }
+        Self {
+            id: Some(id),
+            ..self
+        }
     }
 
     /// The same, with a presence rule.
     #[must_use]
     pub fn present_when(self, present: &'q Test<'q>) -> Self {
-        Self { present: Some(present), ..self }
+        Self {
+            present: Some(present),
+            ..self
+        }
     }
 
     /// The same, with a finer test of place.
     #[must_use]
     pub fn refined(self, refine: &'q Test<'q>) -> Self {
-        Self { refine: Some(refine), ..self }
+        Self {
+            refine: Some(refine),
+            ..self
+        }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -101,7 +116,10 @@ impl<'q> Selection<'q> {
 
     /// Whether a state is in the area and counts as presence.
     pub(crate) fn takes(&self, record: &Record) -> bool {
-        record.extent.is_some_and(|extent| self.takes_extent(&extent)) && self.passes(record)
+        record
+            .extent
+            .is_some_and(|extent| self.takes_extent(&extent))
+            && self.passes(record)
     }
 
     /// The tests of the caller.
@@ -133,26 +151,31 @@ impl<'q> Selection<'q> {
 ///
 /// # Cost
 /// At most [`MAX_RANGES`] key ranges are read; with an id, two gets per layer.
-pub fn search<'v, 'a>(
-    view: &'v View<'a>,
-    selection: &'v Selection<'v>,
-) -> Result<Search<'v, 'a>> {
+pub fn search<'v, 'a>(view: &'v View<'a>, selection: &'v Selection<'v>) -> Result<Search<'v, 'a>> {
     selection.check()?;
     let source = if let Some(id) = selection.id {
         let mut found = Vec::new();
         for layer in selection.layer_ids(view) {
             found.extend(view.get(layer, id)?.filter(|record| {
-                record.extent.is_some_and(|extent| selection.takes_extent(&extent))
+                record
+                    .extent
+                    .is_some_and(|extent| selection.takes_extent(&extent))
             }));
         }
         Source::Found(found.into_iter())
     } else {
         let ranges = selection.ranges(view)?;
-        Source::Scan(Box::new(view.scan(ranges, selection.layers, |_, extent| {
-            selection.takes_extent(extent)
-        })))
+        Source::Scan(Box::new(view.scan(
+            ranges,
+            selection.layers,
+            |_, extent| selection.takes_extent(extent),
+        )))
     };
-    Ok(Search { selection, source, unknown: 0 })
+    Ok(Search {
+        selection,
+        source,
+        unknown: 0,
+    })
 }
 
 /// The stream of [`search`].
@@ -199,7 +222,10 @@ impl Iterator for Search<'_, '_> {
                 Err(error) => return Some(Err(error)),
             };
             if self.selection.passes(&record) {
-                if record.extent.is_some_and(|extent| self.selection.is_unknown(&extent)) {
+                if record
+                    .extent
+                    .is_some_and(|extent| self.selection.is_unknown(&extent))
+                {
                     self.unknown += 1;
                 }
                 return Some(Ok(record));

@@ -53,13 +53,23 @@ pub(crate) enum Verdict {
 impl Window {
     /// A window at all altitudes.
     pub fn flat(west: f64, south: f64, east: f64, north: f64) -> Self {
-        Self { west, south, east, north, altitude: None, unknown_height: UnknownHeight::Include }
+        Self {
+            west,
+            south,
+            east,
+            north,
+            altitude: None,
+            unknown_height: UnknownHeight::Include,
+        }
     }
 
     /// The same window between two altitudes.
     #[must_use]
     pub fn between(self, lowest: f64, highest: f64) -> Self {
-        Self { altitude: Some((lowest, highest)), ..self }
+        Self {
+            altitude: Some((lowest, highest)),
+            ..self
+        }
     }
 
     /// Says what is wrong with the window, if anything.
@@ -75,16 +85,23 @@ impl Window {
         ] {
             // Written so that NaN is refused as well.
             if !(-limit..=limit).contains(&value) {
-                return Err(format!("{what} is {value}; it must lie from -{limit} to {limit}"));
+                return Err(format!(
+                    "{what} is {value}; it must lie from -{limit} to {limit}"
+                ));
             }
         }
         if self.south > self.north {
-            return Err(format!("south {} lies north of north {}", self.south, self.north));
+            return Err(format!(
+                "south {} lies north of north {}",
+                self.south, self.north
+            ));
         }
         if let Some((lowest, highest)) = self.altitude
-            && !(lowest <= highest)
+            && (lowest > highest || lowest.is_nan() || highest.is_nan())
         {
-            return Err(format!("the altitude band {lowest}..{highest} is inverted or not a number"));
+            return Err(format!(
+                "the altitude band {lowest}..{highest} is inverted or not a number"
+            ));
         }
         Ok(())
     }
@@ -92,7 +109,11 @@ impl Window {
     /// The one or two spans of longitude it covers, neither of which crosses the antimeridian.
     pub(crate) fn spans(&self) -> impl Iterator<Item = (f64, f64)> {
         let crossing = self.west > self.east;
-        let first = if crossing { (self.west, 180.0) } else { (self.west, self.east) };
+        let first = if crossing {
+            (self.west, 180.0)
+        } else {
+            (self.west, self.east)
+        };
         std::iter::once(first).chain(crossing.then_some((-180.0, self.east)))
     }
 
@@ -114,7 +135,9 @@ impl Window {
         if !self.spans().any(fits) {
             return Verdict::Out;
         }
-        let Some((lowest, highest)) = self.altitude else { return Verdict::In };
+        let Some((lowest, highest)) = self.altitude else {
+            return Verdict::In;
+        };
         // What is known may rule an extent out although the rest is unknown.
         let out = match matching {
             Match::Meets => {
@@ -170,14 +193,38 @@ mod tests {
     fn unknown_heights_are_taken_or_left_but_what_is_known_counts() {
         let flat = Extent::point(0.0, 0.0);
         let include = Window::flat(-1.0, -1.0, 1.0, 1.0).between(10.0, 20.0);
-        let exclude = Window { unknown_height: UnknownHeight::Exclude, ..include };
+        let exclude = Window {
+            unknown_height: UnknownHeight::Exclude,
+            ..include
+        };
         let takes = |extent: &Extent| {
-            (include.takes(extent, Match::Meets), exclude.takes(extent, Match::Meets))
+            (
+                include.takes(extent, Match::Meets),
+                exclude.takes(extent, Match::Meets),
+            )
         };
         assert_eq!(takes(&flat), (true, false));
-        assert_eq!(takes(&Extent { floor: Some(21.0), ..flat }), (false, false));
-        assert_eq!(takes(&Extent { top: Some(9.0), ..flat }), (false, false));
-        assert_eq!(takes(&Extent { floor: Some(5.0), ..flat }), (true, false));
+        assert_eq!(
+            takes(&Extent {
+                floor: Some(21.0),
+                ..flat
+            }),
+            (false, false)
+        );
+        assert_eq!(
+            takes(&Extent {
+                top: Some(9.0),
+                ..flat
+            }),
+            (false, false)
+        );
+        assert_eq!(
+            takes(&Extent {
+                floor: Some(5.0),
+                ..flat
+            }),
+            (true, false)
+        );
         assert_eq!(takes(&flat.between(0.0, 10.0)), (true, true));
         assert_eq!(takes(&flat.between(0.0, 9.9)), (false, false));
     }
@@ -188,10 +235,16 @@ mod tests {
             (Window::flat(-181.0, 0.0, 0.0, 1.0), "west"),
             (Window::flat(0.0, f64::NAN, 0.0, 1.0), "south"),
             (Window::flat(0.0, 2.0, 0.0, 1.0), "south"),
-            (Window::flat(0.0, 0.0, 1.0, 1.0).between(2.0, 1.0), "altitude"),
+            (
+                Window::flat(0.0, 0.0, 1.0, 1.0).between(2.0, 1.0),
+                "altitude",
+            ),
         ] {
             assert!(window.check().unwrap_err().contains(word), "{window:?}");
         }
-        Window::flat(0.0, 0.0, 0.0, 0.0).between(f64::NEG_INFINITY, 3.0).check().unwrap();
+        Window::flat(0.0, 0.0, 0.0, 0.0)
+            .between(f64::NEG_INFINITY, 3.0)
+            .check()
+            .unwrap();
     }
 }

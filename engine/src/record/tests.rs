@@ -16,19 +16,19 @@ const COMMITMENT: &str = "279bd622eee7ebc2cffa67512cfecebc38e1284013dd8f1656bc3b
 /// Every field of a header in order, as it lies on disk.
 fn header_bytes() -> Vec<u8> {
     golden(&format!(
-        r#" 0100                                 layer
-            0200 "12"                            id
-            0200000000000000                     ordinal
-            e200                                 flags: from day, explicit end, floor, top
-            01                                   kind: correct
+        r#" 0100    // layer
+            0200 "12"    // id
+            0200000000000000    // ordinal
+            e200    // flags: from day, explicit end, floor, top
+            01    // kind: correct
             0000000000000000 0060d71d14000000    1970-01-01 to 1970-01-02
             {PLACE}
-            4ed1915cfe7f5640 9ca223b9fc7f4640    west 89.9999, south 44.9999
-            b22e6ea301805640 645ddc4603804640    east 90.0001, north 45.0001
-            000000000000f0bf 000000000000f03f    floor -1 m, top 1 m
-            0d000000 {COMMITMENT}                payload
+            4ed1915cfe7f5640 9ca223b9fc7f4640    // west 89.9999, south 44.9999
+            b22e6ea301805640 645ddc4603804640    // east 90.0001, north 45.0001
+            000000000000f0bf 000000000000f03f    // floor -1 m, top 1 m
+            0d000000 {COMMITMENT}    // payload
             {previous}
-            05 0200 "me" 0300 "doc"              author and source of its own
+            05 0200 "me" 0300 "doc"    // author and source of its own
         "#,
         previous = "22".repeat(32),
     ))
@@ -163,8 +163,8 @@ fn a_commitment_covers_salt_and_payload() {
 
 fn row_bytes() -> Vec<u8> {
     golden(
-        r#" 01                           form: a version
-            0700000000000000 03000000    commit 7, index 3
+        r#" 01    // form: a version
+            0700000000000000 03000000    // commit 7, index 3
             ab00                         171 bytes of header follow
         "#,
     )
@@ -178,10 +178,7 @@ fn row_bytes() -> Vec<u8> {
 #[test]
 fn a_version_row_has_these_bytes() {
     let bytes = row_bytes();
-    assert_eq!(
-        encode_row(VERSION, &header_bytes(), &SALT, PAYLOAD),
-        bytes
-    );
+    assert_eq!(encode_row(VERSION, &header_bytes(), &SALT, PAYLOAD), bytes);
     let row = RowRef::decode(&bytes).unwrap();
     assert_eq!((row.version, row.payload), (VERSION, PAYLOAD));
     assert_eq!(row.header(&NetSpec::city()), Ok(header()));
@@ -294,9 +291,7 @@ fn an_anchor_is_the_centre_and_takes_the_altitude_that_is_known() {
 #[test]
 fn an_extent_is_filed_under_the_finest_level_with_cells_twice_its_size() {
     let spec = NetSpec::city();
-    let level = |width: f64, height: f64| {
-        level_of(&spec, &Extent::flat(0.0, 0.0, width, height))
-    };
+    let level = |width: f64, height: f64| level_of(&spec, &Extent::flat(0.0, 0.0, width, height));
     let (half_width, half_height) = (180.0 / 262_144.0, 90.0 / 262_144.0);
     for (width, height, expected) in [
         (0.0, 0.0, 9),
