@@ -168,8 +168,7 @@ pub(crate) struct Track {
     pub(crate) valid: Interval,
     pub(crate) flags: u16,
     pub(crate) place: Place,
-    /// Of the last 2^k versions, this one included, where k counts the trailing zeros of the
-    /// ordinal.
+    /// Of this version and those before it in its run; see [`run_len`].
     pub(crate) hull: Hull,
 }
 
@@ -225,9 +224,21 @@ impl Track {
     }
 }
 
-/// Versions covered by the hull at an ordinal.
+/// Versions covered by the hull at an ordinal, that of the row included.
+///
+/// The first n versions are cut into runs of 2^k - 1, each the longest that fits what is left. The
+/// last version of a run longer than one heads two runs of half its length, which lie before it.
+/// So any version is reached in at most 3 log2 n steps, passing over a run or entering it, and a
+/// new row takes two reads at most (Myers, "An applicative random-access stack", 1983).
 fn run_len(ordinal: u64) -> u64 {
-    1 << ordinal.trailing_zeros()
+    let mut left = ordinal;
+    loop {
+        let longest = u64::MAX >> (left.saturating_add(1).leading_zeros() + 1);
+        if left <= longest {
+            return longest;
+        }
+        left -= longest;
+    }
 }
 
 /// A stretch of an entity's effective timeline in which one version answers.
@@ -285,15 +296,15 @@ impl Path<'_> {
         Ok(below)
     }
 
-    /// Hull for a new version at `ordinal`, from those of the runs it joins: one read on average.
+    /// Hull for a new version at `ordinal`, from those of the two runs it joins, if it joins any.
     pub(crate) fn hull(&self, ordinal: u64, valid: Interval) -> Result<Hull> {
-        let mut hull = Hull::of(valid);
-        let mut behind = 1;
-        while behind < run_len(ordinal) {
-            hull = hull.join(self.track(ordinal - behind)?.hull);
-            behind *= 2;
+        let half = run_len(ordinal) / 2;
+        if half == 0 {
+            return Ok(Hull::of(valid));
         }
-        Ok(hull)
+        let newer = self.track(ordinal - 1)?.hull;
+        let older = self.track(ordinal - 1 - half)?.hull;
+        Ok(Hull::of(valid).join(newer).join(older))
     }
 
     /// Walks from `ordinal` down to the first version, passing over runs that `wanted` declines,

@@ -145,10 +145,19 @@ impl Writable {
             erasable: &erasable,
         };
         if let Err(error) = self.journal.append(&frame) {
-            if error.kind() == blocknet_wal::ErrorKind::Poisoned {
-                self.poison(&error);
+            if error.kind() != blocknet_wal::ErrorKind::Poisoned {
+                return Err(error.into());
             }
-            return Err(error.into());
+            // A failed write that could not be taken back may have left the whole frame.
+            self.poison(&error);
+            return Err(Error::caused(
+                ErrorKind::OutcomeUnknown,
+                format!(
+                    "commit {} may or may not be durable; open the store again and look",
+                    info.number
+                ),
+                error,
+            ));
         }
         *cost = Cost {
             kv_writes: finished.batch.len() as u64,
@@ -311,7 +320,8 @@ impl Net {
     /// * [`ErrorKind::Invalid`], [`ErrorKind::NotFound`] (a layer), [`ErrorKind::Conflict`] (a
     ///   precondition), [`ErrorKind::Clock`]: nothing was written.
     /// * [`ErrorKind::Io`]: the journal could not take it; nothing was written.
-    /// * [`ErrorKind::OutcomeUnknown`]: the sync failed; open the store again and look.
+    /// * [`ErrorKind::OutcomeUnknown`]: the sync failed, or a failed write could not be taken back;
+    ///   open the store again and look.
     /// * [`ErrorKind::Poisoned`]: after an earlier failure, or durable but not applied.
     ///
     /// # Cost

@@ -261,8 +261,10 @@ impl NetBuilder {
         let lock = if self.env.is_none() {
             Some(claim(dir)?)
         } else {
-            self.journal_env()
-                .create_dir(dir)
+            let env = self.journal_env();
+            let parent = dir.parent().unwrap_or(dir);
+            env.create_dir(dir)
+                .and_then(|()| env.sync_dir(parent))
                 .map_err(|error| Error::io("create the directory", dir, error))?;
             None
         };
@@ -750,6 +752,10 @@ fn sync_dir(dir: &Path) -> Result<()> {
 /// Bytes of the files in a directory, not of those in directories below; 0 without one.
 pub(crate) fn dir_len_bytes(dir: &Path) -> Result<u64> {
     let list = |error| Error::io("list the directory", dir, error);
+    if !dir.exists() {
+        return Ok(0);
+    }
+    // Tables in memory, and tables that are missing, have no directory.
     if !dir.exists() {
         return Ok(0);
     }

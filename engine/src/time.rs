@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z. Years 0001 to 9999, and two bounds that no
 /// calendar date reaches.
@@ -52,8 +53,17 @@ impl From<Timestamp> for Moment {
 impl fmt::Display for Moment {
     /// RFC 3339 in UTC with no more fraction digits than needed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_timestamp() {
-            Some(timestamp) => timestamp.fmt(f),
+        /// `jiff`'s timestamps end a day before the last date, so that every zone can show them.
+        const TWO_DAYS: i64 = 2 * 86_400_000_000;
+        if let Some(timestamp) = self.to_timestamp() {
+            return timestamp.fmt(f);
+        }
+        let earlier = Self(self.0.saturating_sub(TWO_DAYS)).to_timestamp();
+        match earlier.filter(|_| self.is_date()) {
+            Some(earlier) => {
+                let date_time = TimeZone::UTC.to_datetime(earlier).saturating_add(2.days());
+                write!(f, "{date_time}Z")
+            }
             None if self.0 < 0 => f.write_str("before all dates"),
             None => f.write_str("without end"),
         }
@@ -125,6 +135,8 @@ mod tests {
     fn the_named_bounds_are_the_dates_they_say() {
         assert_eq!(Moment::FIRST.to_string(), "0001-01-01T00:00:00Z");
         assert_eq!(Moment::LAST.to_string(), "9999-12-31T23:59:59.999999Z");
+        let last_day = Moment::from_micros(253_402_214_400_000_000);
+        assert_eq!(last_day.to_string(), "9999-12-31T00:00:00Z");
         assert!(!Moment::MIN.is_date() && !Moment::MAX.is_date());
         assert_eq!(Moment::MAX.to_string(), "without end");
     }

@@ -536,7 +536,8 @@ impl Writer<'_> {
     ) -> Result<bool> {
         const MEANT: u16 = flag::ABSENCE | flag::END_EXPLICIT | flag::END_FOREVER;
         for track in path.with_from(head, from)? {
-            if track.flags & MEANT != flags & MEANT {
+            // What this very commit says is not in the history yet.
+            if track.flags & MEANT != flags & MEANT || track.version.commit > self.ledger.commit {
                 continue;
             }
             if let End::At(to) = assertion.valid.end

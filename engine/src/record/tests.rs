@@ -21,7 +21,7 @@ fn header_bytes() -> Vec<u8> {
             0200000000000000    // ordinal
             e200    // flags: from day, explicit end, floor, top
             01    // kind: correct
-            0000000000000000 0060d71d14000000    1970-01-01 to 1970-01-02
+            0000000000000000 0060d71d14000000    // 1970-01-01 to 1970-01-02
             {PLACE}
             4ed1915cfe7f5640 9ca223b9fc7f4640    // west 89.9999, south 44.9999
             b22e6ea301805640 645ddc4603804640    // east 90.0001, north 45.0001
@@ -165,7 +165,7 @@ fn row_bytes() -> Vec<u8> {
     golden(
         r#" 01    // form: a version
             0700000000000000 03000000    // commit 7, index 3
-            ab00                         171 bytes of header follow
+            ab00    // 171 bytes of header follow
         "#,
     )
     .into_iter()
@@ -292,7 +292,7 @@ fn an_anchor_is_the_centre_and_takes_the_altitude_that_is_known() {
 fn an_extent_is_filed_under_the_finest_level_with_cells_twice_its_size() {
     let spec = NetSpec::city();
     let level = |width: f64, height: f64| level_of(&spec, &Extent::flat(0.0, 0.0, width, height));
-    let (half_width, half_height) = (180.0 / 262_144.0, 90.0 / 262_144.0);
+    let (half_width, half_height) = (180.0_f64 / 262_144.0, 90.0_f64 / 262_144.0);
     for (width, height, expected) in [
         (0.0, 0.0, 9),
         (half_width, half_height, 9),
@@ -396,9 +396,9 @@ quickcheck! {
         close[at] = byte;
         let spec = NetSpec::city();
         for bytes in [&bytes, &close] {
-            drop(decoded(bytes));
-            drop(Peeked::decode(bytes, &spec));
-            drop(RowRef::decode(bytes).and_then(|row| row.header(&spec)));
+            _ = decoded(bytes);
+            _ = Peeked::decode(bytes, &spec);
+            _ = RowRef::decode(bytes).and_then(|row| row.header(&spec));
         }
         true
     }
