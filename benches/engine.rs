@@ -172,6 +172,10 @@ fn bulk_and_scans(root: &Path) {
         ),
     );
 
+    // Both from files, not from what happens to be in memory still.
+    peer.flush().expect("the disk works");
+    net.close().expect("the disk works");
+    let net = Net::open(root.join("bulk")).expect("it was closed properly");
     let selection = Selection::default();
     let scan = |valid: Moment| {
         let times: Vec<Duration> = (0..5)

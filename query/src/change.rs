@@ -588,3 +588,6 @@ fn replacements(
     replacements.sort_by(|a, b| b.covered.total_cmp(&a.covered));
     Ok(replacements)
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,10 +77,12 @@ pub fn cover(
         .collect()
 }
 
-/// The poles a window touches: all longitudes of a pole are one place, filed under one of them.
+/// The poles a window touches: all longitudes of a pole are one place, filed under one of them. So
+/// is the centre of a box one step of `f64` high beside a pole, since it is rounded to the pole.
 fn poles(window: &Window) -> impl Iterator<Item = f64> {
-    let north = (window.north >= 90.0).then_some(90.0);
-    let south = (window.south <= -90.0).then_some(-90.0);
+    const LAST: f64 = 90.0_f64.next_down();
+    let north = (window.north >= LAST).then_some(90.0);
+    let south = (window.south <= -LAST).then_some(-90.0);
     north.into_iter().chain(south)
 }
 

@@ -30,6 +30,8 @@
 mod change;
 mod cover;
 mod select;
+#[cfg(test)]
+mod testing;
 mod window;
 
 pub use change::{

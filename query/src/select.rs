@@ -233,3 +233,6 @@ impl Iterator for Search<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
