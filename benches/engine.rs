@@ -13,11 +13,17 @@ use std::time::{Duration, Instant};
 use blocknet::geocode::NetSpec;
 use blocknet::query::{Selection, search};
 use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, Valid};
-use blocknet_kv::{Batch, KeyRange, Read as _, RocksOptions, RocksStore, Store as _, Table, TableSpec};
+use blocknet_kv::{
+    Batch, KeyRange, Read as _, RocksOptions, RocksStore, Store as _, Table, TableSpec,
+};
 
 const PLAIN: Table = Table(0);
-const PLAIN_SCHEMA: &[TableSpec] =
-    &[TableSpec { name: "plain", cold: false, point_reads: true, blobs: false }];
+const PLAIN_SCHEMA: &[TableSpec] = &[TableSpec {
+    name: "plain",
+    cold: false,
+    point_reads: true,
+    blobs: false,
+}];
 const RECORDS: u32 = 100_000;
 const BATCH: usize = 1_000;
 
@@ -37,7 +43,9 @@ fn payload(n: u32, round: u32) -> Vec<u8> {
     let mut text = format!("{{\"id\":\"{n:010}\",\"round\":{round},\"hash\":\"");
     let mut state = u64::from(n) << 8 | u64::from(round);
     while text.len() < 180 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         text.push_str(&format!("{:x}", state >> 40));
     }
     text.push_str("\",\"status\":\"in use\",\"source\":\"municipal register\"");
@@ -50,7 +58,13 @@ fn payload(n: u32, round: u32) -> Vec<u8> {
 
 fn state(n: u32, round: u32) -> Assertion {
     let valid = Valid::from(day(i64::from(round) * 100));
-    Assertion::state(LayerId::MAIN, format!("{n:010}"), house(n), payload(n, round)).valid(valid)
+    Assertion::state(
+        LayerId::MAIN,
+        format!("{n:010}"),
+        house(n),
+        payload(n, round),
+    )
+    .valid(valid)
 }
 
 fn fill(net: &Net, records: u32, round: u32, step: usize) -> Duration {
@@ -95,7 +109,8 @@ fn single_commits(root: &Path) {
         ours.push(start.elapsed());
         let value = payload(n, 0);
         let start = Instant::now();
-        peer.put_opt(n.to_be_bytes(), &value, &synced).expect("the disk works");
+        peer.put_opt(n.to_be_bytes(), &value, &synced)
+            .expect("the disk works");
         theirs.push(start.elapsed());
     }
     let (ours, theirs) = (median(ours), median(theirs));
@@ -107,8 +122,9 @@ fn single_commits(root: &Path) {
     );
 
     // Building and appending, without waiting for the sync.
-    let commits: Vec<Commit> =
-        (0..5_000).map(|n| Commit::new("bench", vec![state(100_000 + n, 0)])).collect();
+    let commits: Vec<Commit> = (0..5_000)
+        .map(|n| Commit::new("bench", vec![state(100_000 + n, 0)]))
+        .collect();
     let start = Instant::now();
     for commit in &commits {
         drop(net.submit(commit).expect("the commit is sound"));
@@ -149,8 +165,12 @@ fn single_commits(root: &Path) {
 
 fn bulk_and_scans(root: &Path) {
     let net = Net::create(root.join("bulk"), NetSpec::city()).expect("a new directory");
-    let peer = RocksStore::create(&root.join("bulk-peer"), PLAIN_SCHEMA, RocksOptions::default())
-        .expect("a new directory");
+    let peer = RocksStore::create(
+        &root.join("bulk-peer"),
+        PLAIN_SCHEMA,
+        RocksOptions::default(),
+    )
+    .expect("a new directory");
     let ours = fill(&net, RECORDS, 0, 1);
     let start = Instant::now();
     for first in (0..RECORDS).step_by(BATCH) {
@@ -180,9 +200,13 @@ fn bulk_and_scans(root: &Path) {
     let scan = |valid: Moment| {
         let times: Vec<Duration> = (0..5)
             .map(|_| {
-                let view = net.view(AsOf::Newest, valid).expect("the tables can be read");
+                let view = net
+                    .view(AsOf::Newest, valid)
+                    .expect("the tables can be read");
                 let start = Instant::now();
-                let found = search(&view, &selection).expect("the selection is sound").count();
+                let found = search(&view, &selection)
+                    .expect("the selection is sound")
+                    .count();
                 assert_eq!(found, RECORDS as usize);
                 start.elapsed()
             })
@@ -194,7 +218,9 @@ fn bulk_and_scans(root: &Path) {
         (0..5)
             .map(|_| {
                 let start = Instant::now();
-                let mut cursor = peer.cursor(PLAIN, &KeyRange::all()).expect("it can be read");
+                let mut cursor = peer
+                    .cursor(PLAIN, &KeyRange::all())
+                    .expect("it can be read");
                 let mut bytes = 0;
                 while let Some((_, value)) = cursor.entry() {
                     bytes += value.len();
@@ -254,11 +280,18 @@ fn modify_cost(root: &Path) {
                 .valid(Valid::from(day(i64::from(round))))
         };
         for first in (0..records).step_by(BATCH) {
-            let part = (first..(first + 1_000).min(records)).map(|n| put(n, 0)).collect();
-            drop(net.submit(&Commit::new("bench", part)).expect("the commit is sound"));
+            let part = (first..(first + 1_000).min(records))
+                .map(|n| put(n, 0))
+                .collect();
+            drop(
+                net.submit(&Commit::new("bench", part))
+                    .expect("the commit is sound"),
+            );
         }
         net.sync().expect("the disk works");
-        let receipt = net.commit(&Commit::new("bench", vec![put(7, 1)])).expect("it is sound");
+        let receipt = net
+            .commit(&Commit::new("bench", vec![put(7, 1)]))
+            .expect("it is sound");
         receipt.cost
     };
     let (small, large) = (cost(1_000, "small"), cost(200_000, "large"));

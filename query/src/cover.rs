@@ -53,7 +53,13 @@ pub fn cover(
     for level in levels {
         let mut cells = Vec::new();
         for rect in rects(spec, window, level)? {
-            split(spec, level, rect, max_ranges.saturating_mul(CELLS_PER_RANGE), &mut cells);
+            split(
+                spec,
+                level,
+                rect,
+                max_ranges.saturating_mul(CELLS_PER_RANGE),
+                &mut cells,
+            );
         }
         for pole in poles(window) {
             cells.push(spec.cell_at(0.0, pole, level.min(DEPTH_MAX))?);
@@ -72,7 +78,11 @@ pub fn cover(
     runs.iter()
         .map(|run| {
             let (low, high) = spec.stored_range(&run.first, &run.last, run.level)?;
-            Ok(PlaceRange { level: run.level, low, high })
+            Ok(PlaceRange {
+                level: run.level,
+                low,
+                high,
+            })
         })
         .collect()
 }
@@ -134,7 +144,9 @@ impl PartialOrd for Partial {
 }
 impl Ord for Partial {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.outside.total_cmp(&other.outside).then_with(|| other.cell.cmp(&self.cell))
+        self.outside
+            .total_cmp(&other.outside)
+            .then_with(|| other.cell.cmp(&self.cell))
     }
 }
 
@@ -144,19 +156,21 @@ fn split(spec: &NetSpec, level: u8, rect: Rect, cells_max: usize, out: &mut Vec<
     let depth = level.min(DEPTH_MAX);
     let mut border = BinaryHeap::new();
     let mut inside = 0;
-    let mut place = |cell: Cell, border: &mut BinaryHeap<Partial>, inside: &mut usize| {
-        match outside(spec, &cell, depth, &rect) {
-            None => {}
-            Some(share) if share <= 0.0 || cell.digits() >= depth => {
-                out.push(cell);
-                *inside += 1;
-            }
-            Some(outside) => border.push(Partial { outside, cell }),
+    let mut place = |cell: Cell, border: &mut BinaryHeap<Partial>, inside: &mut usize| match outside(
+        spec, &cell, depth, &rect,
+    ) {
+        None => {}
+        Some(share) if share <= 0.0 || cell.digits() >= depth => {
+            out.push(cell);
+            *inside += 1;
         }
+        Some(outside) => border.push(Partial { outside, cell }),
     };
     place(Cell::ROOT, &mut border, &mut inside);
     while inside + border.len() < cells_max {
-        let Some(Partial { cell, .. }) = border.pop() else { break };
+        let Some(Partial { cell, .. }) = border.pop() else {
+            break;
+        };
         for child in cell.children() {
             place(child, &mut border, &mut inside);
         }
@@ -191,8 +205,16 @@ fn run(level: u8, cell: &Cell) -> Run {
     }
     let below = 4 * u32::from(depth - cell.digits());
     // Shifting by all 128 bits is not defined: the root of 32 digits holds every code.
-    let width = 1_u128.checked_shl(below).map_or(u128::MAX, |cells| cells - 1);
-    Run { level, first: *cell, last: *cell, low, high: low | width }
+    let width = 1_u128
+        .checked_shl(below)
+        .map_or(u128::MAX, |cells| cells - 1);
+    Run {
+        level,
+        first: *cell,
+        last: *cell,
+        low,
+        high: low | width,
+    }
 }
 
 /// Whether two runs in order touch or overlap.

@@ -9,7 +9,7 @@ mod requests;
 mod threads;
 
 use crate::testing::day;
-use crate::{Assertion, AsOf, Commit, Extent, LayerId, Net, Valid};
+use crate::{AsOf, Assertion, Commit, Extent, LayerId, Net, Valid};
 
 /// A house that is one of many in a row along the equator, a block to each.
 fn house(number: u32) -> Extent {

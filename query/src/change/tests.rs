@@ -74,7 +74,10 @@ fn a_storey_that_came_and_went_between_two_looks_is_a_reverted_change() {
     let storey = &found[0];
     assert_eq!(storey.until, Some(day(40)));
     let top = |record: &Option<Record>| record.as_ref().unwrap().extent.unwrap().top;
-    assert_eq!((top(&storey.before), top(&storey.after)), (Some(6.0), Some(9.0)));
+    assert_eq!(
+        (top(&storey.before), top(&storey.after)),
+        (Some(6.0), Some(9.0))
+    );
     assert_eq!(storey.replaced_by, []);
     // Step by step, both changes are there.
     let steps = replay(&view, &ALL, valid(20, 50), &ByteCompare).unwrap();
@@ -106,7 +109,11 @@ impl Compare for HeightOnly {
 #[test]
 fn the_comparison_says_what_counts_as_equal() {
     let (_dir, net) = storey_without_a_permit();
-    record(&net, 70, vec![state("house", 45, plot(0), "two storeys, painted")]);
+    record(
+        &net,
+        70,
+        vec![state("house", 45, plot(0), "two storeys, painted")],
+    );
     let view = newest(&net);
     // By bytes the house is another than before; by height it is the same again.
     let found = transients(&view, &ALL, valid(20, 50), &ByteCompare).unwrap();
@@ -117,7 +124,11 @@ fn the_comparison_says_what_counts_as_equal() {
         [row(30, "house", Kind::Reverted, &[Aspect::Height])]
     );
     let painted = replay(&view, &ALL, valid(40, 50), &HeightOnly).unwrap();
-    assert_eq!(painted, [], "a version that changes nothing it sees is no change");
+    assert_eq!(
+        painted,
+        [],
+        "a version that changes nothing it sees is no change"
+    );
 }
 
 #[test]
@@ -301,7 +312,10 @@ fn a_move_out_of_the_area_is_a_disappearance_and_names_the_new_place() {
     let site = Selection::window(Window::flat(4.89, 52.36, 4.905, 52.38));
     let steps = replay(&view, &site, valid(10, 50), &ByteCompare).unwrap();
     let moved = [Aspect::Presence, Aspect::Geometry];
-    assert_eq!(seen(&steps), [row(30, "caravan", Kind::Disappeared, &moved)]);
+    assert_eq!(
+        seen(&steps),
+        [row(30, "caravan", Kind::Disappeared, &moved)]
+    );
     let after = steps[0].after.as_ref().unwrap();
     assert_eq!(after.extent, Some(plot(1)));
     // Everywhere taken together it is one change.

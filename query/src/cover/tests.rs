@@ -89,7 +89,11 @@ fn window_at(rng: &mut Rng, extent: &Extent) -> Window {
     let (width, height) = (side(rng, 0.0, 180.0), side(rng, 0.0, 90.0));
     let (left, down) = (rng.below(2) == 0, rng.below(2) == 0);
     let (west, east) = if left { (x - width, x) } else { (x, x + width) };
-    let (south, north) = if down { (y - height, y) } else { (y, y + height) };
+    let (south, north) = if down {
+        (y - height, y)
+    } else {
+        (y, y + height)
+    };
     Window::flat(
         west.max(-180.0),
         south.max(-90.0),
@@ -143,7 +147,10 @@ fn everything_that_meets_a_window_is_filed_in_its_ranges() {
             let budget = [0, 1, 4, MAX_RANGES][usize::try_from(rng.below(4)).unwrap()];
             let levels = 0..=spec.block_digits();
             let ranges = cover(&spec, &window, levels.clone(), budget).unwrap();
-            assert!(ranges.len() <= budget.max(levels.count()), "BLOCKNET_SEED={seed}");
+            assert!(
+                ranges.len() <= budget.max(levels.count()),
+                "BLOCKNET_SEED={seed}"
+            );
             assert_in_order(&ranges);
             for extent in &extents {
                 if window.takes(extent, Match::Meets) {
@@ -165,7 +172,11 @@ fn everything_that_meets_a_window_is_filed_in_its_ranges() {
 fn what_is_rounded_to_a_pole_is_found_where_the_pole_is_filed() {
     let spec = NetSpec::city();
     for pole in [90.0_f64, -90.0] {
-        let below = if pole > 0.0 { pole.next_down() } else { pole.next_up() };
+        let below = if pole > 0.0 {
+            pole.next_down()
+        } else {
+            pole.next_up()
+        };
         let (south, north) = (pole.min(below), pole.max(below));
         let extent = Extent::flat(100.0, south, 100.0, north);
         let window = Window::flat(99.0, below, 101.0, below);
@@ -245,9 +256,15 @@ fn a_narrow_window_gives_a_narrow_cover() {
         }
         println!("{curve:?}: read {read:?} of {needed:?}, at worst {worst:?} times");
         for (read, needed) in read.into_iter().zip(needed) {
-            assert!(10 * read <= 11 * needed, "{curve:?}: read {read} of {needed}");
+            assert!(
+                10 * read <= 11 * needed,
+                "{curve:?}: read {read} of {needed}"
+            );
         }
-        assert!(worst.iter().all(|ratio| *ratio <= 2.0), "{curve:?}: {worst:?}");
+        assert!(
+            worst.iter().all(|ratio| *ratio <= 2.0),
+            "{curve:?}: {worst:?}"
+        );
     }
 }
 
@@ -261,10 +278,12 @@ fn a_planned_scan_finds_what_a_full_scan_and_a_filter_find() {
         let (_dir, net) = net(spec);
         let extents: Vec<Extent> = (0..150).map(|_| random_extent(&mut rng)).collect();
         let ids = 0..extents.len();
-        let assertions = ids.clone().zip(&extents).map(|(id, extent)| {
-            Assertion::state(LayerId::MAIN, id.to_string(), *extent, "")
-        });
-        net.commit(&Commit::new("test", assertions.collect())).unwrap();
+        let assertions = ids
+            .clone()
+            .zip(&extents)
+            .map(|(id, extent)| Assertion::state(LayerId::MAIN, id.to_string(), *extent, ""));
+        net.commit(&Commit::new("test", assertions.collect()))
+            .unwrap();
         let view = net.view(AsOf::Newest, Moment::LAST).unwrap();
         for (id, extent) in ids.clone().zip(&extents) {
             // The rule that the tests above go by is the engine's.

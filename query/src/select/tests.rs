@@ -18,7 +18,11 @@ fn street() -> (tempfile::TempDir, Net) {
         state("c", 0, plot(2), "in use"),
     ];
     record(&net, 20, houses);
-    record(&net, 60, vec![gone("c", 50), state("b", 55, plot(1), "demolished")]);
+    record(
+        &net,
+        60,
+        vec![gone("c", 50), state("b", 55, plot(1), "demolished")],
+    );
     (dir, net)
 }
 
@@ -49,7 +53,11 @@ fn presence_is_a_rule_on_the_record_not_the_existence_of_a_row() {
     let view = net.view(AsOf::Newest, day(70)).unwrap();
     let in_use = |record: &Record| record.payload == "in use";
     let all = Selection::default();
-    assert_eq!(ids(&view, &all), ["a", "b"], "b has a row that says `demolished`");
+    assert_eq!(
+        ids(&view, &all),
+        ["a", "b"],
+        "b has a row that says `demolished`"
+    );
     assert_eq!(ids(&view, &all.present_when(&in_use)), ["a"]);
     assert_eq!(ids(&view, &all.of_id("b").present_when(&in_use)), [""; 0]);
 }
@@ -75,7 +83,10 @@ fn an_id_is_looked_up_in_every_layer_asked_for_and_still_has_to_lie_in_the_area(
     assert_eq!(layers(&a.in_layers(&[permits])), [permits]);
     let elsewhere = Selection::window(Window::flat(0.0, 0.0, 1.0, 1.0));
     assert_eq!(layers(&elsewhere.of_id("a")), []);
-    assert_eq!(layers(&Selection::default().in_layers(&[permits])), [permits]);
+    assert_eq!(
+        layers(&Selection::default().in_layers(&[permits])),
+        [permits]
+    );
 }
 
 #[test]

@@ -41,15 +41,21 @@ fn import_and_kill(store: &str, file: &Path, after: Duration) -> bool {
 
 /// Every version of every entity in the order of commits, as far as the store shows them.
 fn versions(store: &str) -> u64 {
-    json(&["stats", store, "--json"])["layers"][0]["versions"].as_u64().unwrap()
+    json(&["stats", store, "--json"])["layers"][0]["versions"]
+        .as_u64()
+        .unwrap()
 }
 
 #[test]
 fn an_import_killed_at_any_moment_continues() {
-    let Some(file) = data("bag_doesburg_pand_history.geojsonl.gz") else { return };
+    let Some(file) = data("bag_doesburg_pand_history.geojsonl.gz") else {
+        return;
+    };
     let mut random = Random::seeded("kill the importer");
-    let kills: u32 =
-        std::env::var("BLOCKNET_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(50);
+    let kills: u32 = std::env::var("BLOCKNET_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(50);
     let root = tempfile::tempdir().unwrap();
     let mut done = 0;
     let mut round = 0;
@@ -67,7 +73,10 @@ fn an_import_killed_at_any_moment_continues() {
             if !Path::new(store).join("journal").exists() {
                 continue;
             }
-            let stats = blocknet().args(["stats", store, "--json"]).output().unwrap();
+            let stats = blocknet()
+                .args(["stats", store, "--json"])
+                .output()
+                .unwrap();
             if !stats.status.success() {
                 // Killed while the net was being created, before its first commit.
                 let message = String::from_utf8_lossy(&stats.stderr).into_owned();
@@ -90,13 +99,27 @@ fn an_import_killed_at_any_moment_continues() {
             .arg("--json")
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!(versions(store), 13_098);
-        for (day, expected) in [("1980-01-01", 2_247), ("2016-01-01", 7_447), ("2020-09-15", 7_797)]
-        {
-            assert_eq!(count(store, &["--valid-at", day]), expected, "valid at {day}");
+        for (day, expected) in [
+            ("1980-01-01", 2_247),
+            ("2016-01-01", 7_447),
+            ("2020-09-15", 7_797),
+        ] {
+            assert_eq!(
+                count(store, &["--valid-at", day]),
+                expected,
+                "valid at {day}"
+            );
         }
-        let found = count(store, &["--as-of", "2011-01-01", "--valid-at", "2010-01-01"]);
+        let found = count(
+            store,
+            &["--as-of", "2011-01-01", "--valid-at", "2010-01-01"],
+        );
         assert_eq!(found, 4_583);
         std::fs::remove_dir_all(store).unwrap();
     }
@@ -105,7 +128,16 @@ fn an_import_killed_at_any_moment_continues() {
 
 /// The entities that are there have whole histories: the counts of the layer are those of a scan.
 fn check_commits(store: &str, versions: u64) {
-    let found = lines(&["query", store, "--valid-at", "9999-01-01", "--meta", "--json"]);
-    let entities = json(&["stats", store, "--json"])["layers"][0]["live"].as_u64().unwrap();
+    let found = lines(&[
+        "query",
+        store,
+        "--valid-at",
+        "9999-01-01",
+        "--meta",
+        "--json",
+    ]);
+    let entities = json(&["stats", store, "--json"])["layers"][0]["live"]
+        .as_u64()
+        .unwrap();
     assert_eq!(found.len() as u64, entities, "at {versions} versions");
 }

@@ -7,7 +7,13 @@ use crate::support::run::{count, data, json, lines};
 
 /// Imports a file and returns the summary.
 fn import(store: &str, file: &Path, args: &[&str]) -> serde_json::Value {
-    let mut all = vec!["import", store, file.to_str().unwrap(), "--create", "--json"];
+    let mut all = vec![
+        "import",
+        store,
+        file.to_str().unwrap(),
+        "--create",
+        "--json",
+    ];
     all.extend(args);
     json(&all)
 }
@@ -17,7 +23,9 @@ const STANDING: &str = "status=Pand in gebruik,Pand in gebruik (niet ingemeten),
 
 #[test]
 fn the_dutch_register() {
-    let Some(file) = data("bag_doesburg_pand_history.geojsonl.gz") else { return };
+    let Some(file) = data("bag_doesburg_pand_history.geojsonl.gz") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("net");
     let store = store.to_str().unwrap();
@@ -43,7 +51,11 @@ fn the_dutch_register() {
         ("2016-01-01", 7_447),
         ("2020-09-15", 7_797),
     ] {
-        assert_eq!(count(store, &["--valid-at", day]), expected, "valid at {day}");
+        assert_eq!(
+            count(store, &["--valid-at", day]),
+            expected,
+            "valid at {day}"
+        );
     }
     for (as_of, valid_at, expected) in [
         ("2011-01-01", "2010-01-01", 4_583),
@@ -77,7 +89,12 @@ fn the_dutch_register() {
         ])
     };
     let changes = span("diff", "2012-01-01", "2018-01-01");
-    let of_kind = |kind: &str| changes.iter().filter(|change| change["kind"] == kind).count();
+    let of_kind = |kind: &str| {
+        changes
+            .iter()
+            .filter(|change| change["kind"] == kind)
+            .count()
+    };
     assert_eq!(of_kind("appeared"), 270);
     assert_eq!(of_kind("disappeared"), 189);
     assert_eq!(span("transients", "2011-01-01", "2020-09-15").len(), 9);
@@ -122,7 +139,11 @@ fn osm(name: &str, expected: &[(&str, u64)]) {
     }
     let shuffled = write("shuffled.geojsonl", &all_lines);
 
-    for (order, file) in [("as is", &file), ("reversed", &reversed), ("shuffled", &shuffled)] {
+    for (order, file) in [
+        ("as is", &file),
+        ("reversed", &reversed),
+        ("shuffled", &shuffled),
+    ] {
         let store = dir.path().join(order.replace(' ', "-"));
         let store = store.to_str().unwrap();
         let args = [
@@ -134,14 +155,20 @@ fn osm(name: &str, expected: &[(&str, u64)]) {
             "event=deleted,untagged",
         ];
         let summary = import(store, file, &args);
-        assert_eq!(summary["features"].as_u64().unwrap(), all_lines.len() as u64);
+        assert_eq!(
+            summary["features"].as_u64().unwrap(),
+            all_lines.len() as u64
+        );
         for (day, live) in expected {
             let found = count(store, &["--valid-at", day]);
             assert_eq!(found, *live, "{name} {order}: live at {day}");
         }
         let again = import(store, file, &args);
         assert_eq!(again["versions"], 0, "{name} {order}: second import");
-        assert_eq!(again["cost"]["journal_bytes"], 0, "{name} {order}: second import");
+        assert_eq!(
+            again["cost"]["journal_bytes"], 0,
+            "{name} {order}: second import"
+        );
     }
 }
 
@@ -183,7 +210,10 @@ fn snapshots_are_imported_twice_and_the_second_time_change_nothing() {
         assert_eq!(summary["versions"], 23_327);
         assert_eq!(count(store, &[]), 23_327);
         let again = import(store, &file, &[]);
-        assert_eq!((again["versions"].as_u64(), again["unchanged"].as_u64()), (Some(0), Some(23_327)));
+        assert_eq!(
+            (again["versions"].as_u64(), again["unchanged"].as_u64()),
+            (Some(0), Some(23_327))
+        );
     }
     let store = dir.path().join("new-york");
     let store = store.to_str().unwrap();
@@ -197,7 +227,11 @@ fn snapshots_are_imported_twice_and_the_second_time_change_nothing() {
         ] {
             let Some(file) = data(name) else { return };
             let summary = import(store, &file, &["--id", "layer+sheet+DN"]);
-            let (written, unchanged) = if round == 0 { (features, 0) } else { (0, features) };
+            let (written, unchanged) = if round == 0 {
+                (features, 0)
+            } else {
+                (0, features)
+            };
             assert_eq!(summary["versions"], written, "{name}, round {round}");
             assert_eq!(summary["unchanged"], unchanged, "{name}, round {round}");
             total += written;

@@ -88,14 +88,23 @@ fn micros(text: &str) -> i64 {
             .and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC))
             .map(|zoned| zoned.timestamp())
     });
-    timestamp.expect("the files hold dates and UTC times").as_microsecond()
+    timestamp
+        .expect("the files hold dates and UTC times")
+        .as_microsecond()
 }
 
 fn positions(coordinates: &Value, plan: &mut [f64; 4]) {
-    let Some(list) = coordinates.as_array() else { return };
+    let Some(list) = coordinates.as_array() else {
+        return;
+    };
     if let [Value::Number(x), Value::Number(y), ..] = list.as_slice() {
         let (x, y) = (x.as_f64().unwrap(), y.as_f64().unwrap());
-        *plan = [plan[0].min(x), plan[1].min(y), plan[2].max(x), plan[3].max(y)];
+        *plan = [
+            plan[0].min(x),
+            plan[1].min(y),
+            plan[2].max(x),
+            plan[3].max(y),
+        ];
         return;
     }
     for part in list {
@@ -104,7 +113,9 @@ fn positions(coordinates: &Value, plan: &mut [f64; 4]) {
 }
 
 fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Reads a file into versions per entity, in the order of the file: open ends hold until the
@@ -116,26 +127,41 @@ fn brute(path: &Path, source: &Source) -> BTreeMap<String, Vec<Fact>> {
     for line in BufReader::new(lines).lines() {
         let feature: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let property = |name: &str| &feature["properties"][name];
-        let id: Vec<String> = source.id.iter().map(|name| text_of(property(name))).collect();
-        let from = source.from.map_or(0, |name| micros(property(name).as_str().unwrap()));
+        let id: Vec<String> = source
+            .id
+            .iter()
+            .map(|name| text_of(property(name)))
+            .collect();
+        let from = source
+            .from
+            .map_or(0, |name| micros(property(name).as_str().unwrap()));
         let to = source
             .to
             .and_then(|name| property(name).as_str())
             .map_or(i64::MAX, micros);
-        let gone = property("event").as_str().is_some_and(|event| source.removed.contains(&event));
+        let gone = property("event")
+            .as_str()
+            .is_some_and(|event| source.removed.contains(&event));
         let plan = (!gone && !feature["geometry"].is_null()).then(|| {
             let mut plan = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];
             positions(&feature["geometry"]["coordinates"], &mut plan);
             plan
         });
-        entities.entry(id.join("/")).or_default().push(Fact { from, to, plan });
+        entities
+            .entry(id.join("/"))
+            .or_default()
+            .push(Fact { from, to, plan });
     }
     for facts in entities.values_mut() {
         let starts: Vec<i64> = facts.iter().map(|fact| fact.from).collect();
         for fact in facts {
             if fact.to == i64::MAX {
-                fact.to =
-                    starts.iter().copied().filter(|s| *s > fact.from).min().unwrap_or(i64::MAX);
+                fact.to = starts
+                    .iter()
+                    .copied()
+                    .filter(|s| *s > fact.from)
+                    .min()
+                    .unwrap_or(i64::MAX);
             }
         }
     }
@@ -147,16 +173,15 @@ fn expected(entities: &BTreeMap<String, Vec<Fact>>, window: &Window, t: i64) -> 
     entities
         .iter()
         .filter(|(_, facts)| {
-            let answer = facts.iter().rev().find(|fact| fact.from <= t && t < fact.to);
+            let answer = facts
+                .iter()
+                .rev()
+                .find(|fact| fact.from <= t && t < fact.to);
             answer.and_then(|fact| fact.plan).is_some_and(|plan| {
                 // No height is known in these files.
-                let height = window.altitude.is_none()
-                    || window.unknown_height == UnknownHeight::Include;
-                height
-                    && plan[0] <= east
-                    && plan[2] >= west
-                    && plan[1] <= north
-                    && plan[3] >= south
+                let height =
+                    window.altitude.is_none() || window.unknown_height == UnknownHeight::Include;
+                height && plan[0] <= east && plan[2] >= west && plan[1] <= north && plan[3] >= south
             })
         })
         .map(|(id, _)| id.clone())
@@ -168,15 +193,20 @@ fn windows_answer_like_brute_force_on_real_nets() {
     let mut random = Random::seeded("windows on real nets");
     let root = tempfile::tempdir().unwrap();
     for source in &SOURCES {
-        let Some(file) = data(source.file) else { continue };
+        let Some(file) = data(source.file) else {
+            continue;
+        };
         let store = root.path().join(source.file);
         let path = store.to_str().unwrap();
         let mut args = vec!["import", path, file.to_str().unwrap(), "--create", "--json"];
         args.extend(source.import);
         json(&args);
         let entities = brute(&file, source);
-        let plans: Vec<[f64; 4]> =
-            entities.values().flatten().filter_map(|fact| fact.plan).collect();
+        let plans: Vec<[f64; 4]> = entities
+            .values()
+            .flatten()
+            .filter_map(|fact| fact.plan)
+            .collect();
         let starts: Vec<i64> = entities.values().flatten().map(|fact| fact.from).collect();
         let any = |random: &mut Random, len: usize| {
             usize::try_from(random.below(u64::try_from(len).unwrap())).unwrap()
@@ -209,15 +239,22 @@ fn windows_answer_like_brute_force_on_real_nets() {
             };
             let view = net.view(AsOf::Newest, Moment::from_micros(t)).unwrap();
             let layers = [LayerId::MAIN];
-            let selection =
-                Selection { matching: Match::Meets, ..Selection::window(window) };
+            let selection = Selection {
+                matching: Match::Meets,
+                ..Selection::window(window)
+            };
             let selection = selection.in_layers(&layers);
             let found: BTreeSet<String> = search(&view, &selection)
                 .unwrap()
                 .map(|record| record.unwrap().id)
                 .collect();
             hits += found.len();
-            assert_eq!(found, expected(&entities, &window, t), "{}: {window:?} at {t}", source.file);
+            assert_eq!(
+                found,
+                expected(&entities, &window, t),
+                "{}: {window:?} at {t}",
+                source.file
+            );
         }
         println!("{}: 200 windows, {hits} records", source.file);
         assert!(hits > 200, "the windows are too small to test anything");

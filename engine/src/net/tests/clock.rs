@@ -43,7 +43,9 @@ fn a_clock_far_behind_is_refused_until_it_is_accepted_and_then_the_commit_says_s
         assert_eq!(error.kind(), ErrorKind::Clock, "{error}");
         assert!(error.to_string().contains("accept"), "{error}");
     }
-    let error = net.create_layer(LayerDef::new("x"), "test", "").unwrap_err();
+    let error = net
+        .create_layer(LayerDef::new("x"), "test", "")
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Clock);
     assert_eq!(newest(&net), before);
     assert_eq!(payload(&net, "a").as_deref(), Some("2"));

@@ -41,7 +41,10 @@ fn modify(net: &Net, extent: Extent, version: u32) -> Cost {
 
 fn assert_same(small: Cost, large: Cost) {
     assert_eq!(small.kv_writes, large.kv_writes);
-    assert!(small.kv_bytes.abs_diff(large.kv_bytes) <= 8, "{small:?} {large:?}");
+    assert!(
+        small.kv_bytes.abs_diff(large.kv_bytes) <= 8,
+        "{small:?} {large:?}"
+    );
     assert!(
         small.journal_bytes.abs_diff(large.journal_bytes) <= 8,
         "{small:?} {large:?}"

@@ -108,13 +108,18 @@ fn check(net: &Net, story: &Story, before: &[String]) -> Vec<String> {
         .collect();
     assert!(authors.starts_with(before), "what was there is still there");
     for (number, author) in (2..).zip(&authors) {
-        let said = story.get(author).expect("a commit that was refused, or of nobody");
+        let said = story
+            .get(author)
+            .expect("a commit that was refused, or of nobody");
         assert!(said.number.is_none_or(|known| known == number), "{author}");
     }
     for (author, said) in story {
         let times = authors.iter().filter(|found| *found == author).count();
         assert!(times <= 1, "{author} is there {times} times");
-        assert!(times == 1 || !said.acknowledged, "{author} was acknowledged");
+        assert!(
+            times == 1 || !said.acknowledged,
+            "{author} was acknowledged"
+        );
     }
     // Those of one thread in its order.
     for thread in 0..3 {

@@ -92,10 +92,7 @@ fn a_write_that_cannot_be_taken_back_leaves_its_outcome_unknown() {
         // The frame may stand on disk, whole, and come back at the next open.
         let error = net.commit(&one("c", "maybe")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-        assert_eq!(
-            ticket.wait().unwrap_err().kind(),
-            ErrorKind::OutcomeUnknown
-        );
+        assert_eq!(ticket.wait().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
         let error = net.commit(&one("d", "never")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
         assert_eq!(payload(&net, "a").as_deref(), Some("acknowledged"));

@@ -18,7 +18,13 @@ fn refused(commit: &Commit) -> bool {
 fn each_limit_is_allowed_and_one_more_is_not() {
     let of = |assertion| Commit::new("test", vec![assertion]);
     let text = |len: usize| "x".repeat(len);
-    for (len, expected) in [(0, true), (1, false), (1023, false), (1024, false), (1025, true)] {
+    for (len, expected) in [
+        (0, true),
+        (1, false),
+        (1023, false),
+        (1024, false),
+        (1025, true),
+    ] {
         assert_eq!(refused(&of(state(&text(len), ""))), expected, "id of {len}");
     }
     // Bytes count, not letters.
@@ -82,7 +88,10 @@ fn a_commit_has_a_limited_number_of_assertions_and_bytes() {
             payload: vec![0; len],
             ..state("a", "")
         });
-        assert_eq!(refused(&Commit::new("test", assertions.collect())), expected);
+        assert_eq!(
+            refused(&Commit::new("test", assertions.collect())),
+            expected
+        );
     }
 }
 
@@ -139,7 +148,10 @@ fn valid_times_are_dates_in_order() {
     assert!(check(Valid::from(before(Moment::FIRST))));
     assert!(!check(Valid::between(Moment::FIRST, Moment::LAST)));
     assert!(check(Valid::between(Moment::FIRST, after(Moment::LAST))));
-    assert!(!check(Valid::between(day(3), day(3))), "empty, kept as history");
+    assert!(
+        !check(Valid::between(day(3), day(3))),
+        "empty, kept as history"
+    );
     assert!(check(Valid::between(day(3), before(day(3)))));
 }
 

@@ -53,10 +53,7 @@ fn a_precondition_sees_commits_that_are_not_yet_durable() {
     let net = create(&MemEnv::new(1));
     let ticket = net.submit(&one("a", "1")).unwrap();
     let new = Commit::new("test", vec![state("a", "2").expect(Precondition::IsNew)]);
-    assert_eq!(
-        net.submit(&new).unwrap_err().kind(),
-        ErrorKind::Conflict
-    );
+    assert_eq!(net.submit(&new).unwrap_err().kind(), ErrorKind::Conflict);
     ticket.wait().unwrap();
 }
 
@@ -102,7 +99,10 @@ fn layers_are_numbered_in_order_and_named_once() {
     let found = view.layers().find(|(layer, _)| *layer == permits).unwrap();
     assert_eq!(found.1.def, def);
     let info = view.commit(2).unwrap();
-    assert_eq!((info.author.as_str(), info.reason.as_str()), ("ann", "new duty"));
+    assert_eq!(
+        (info.author.as_str(), info.reason.as_str()),
+        ("ann", "new duty")
+    );
     assert_eq!(
         net.create_layer(def, "ann", "").unwrap_err().kind(),
         ErrorKind::Invalid
