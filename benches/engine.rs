@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ fn payload(n: u32, round: u32) -> Vec<u8> {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        text.push_str(&format!("{:x}", state >> 40));
+        write!(text, "{:x}", state >> 40).expect("a string takes all");
     }
     text.push_str("\",\"status\":\"in use\",\"source\":\"municipal register\"");
     while text.len() < 299 {
@@ -166,7 +167,7 @@ fn single_commits(root: &Path) {
 fn bulk_and_scans(root: &Path) {
     let net = Net::create(root.join("bulk"), NetSpec::city()).expect("a new directory");
     let peer = RocksStore::create(
-        &root.join("bulk-peer"),
+        root.join("bulk-peer"),
         PLAIN_SCHEMA,
         RocksOptions::default(),
     )

@@ -204,7 +204,7 @@ impl NetBuilder {
         self
     }
 
-    /// The layer every net is created with, [`LayerId::MAIN`]; by default `main`, in UTC, with
+    /// The layer every net is created with, [`crate::LayerId::MAIN`]; by default `main`, in UTC, with
     /// nothing known about it.
     #[must_use]
     pub fn main_layer(mut self, main: LayerDef) -> Self {
@@ -315,7 +315,8 @@ impl NetBuilder {
         let (store, ledger) = match fit {
             Fit::Fits(ledger) => (self.open_tables(&tables_dir)?, *ledger),
             Fit::Unfit(why) => {
-                if tables_dir.exists() && self.env.is_none() {
+                // Without a reason the tables live in memory; what lies on disk is left alone.
+                if why.is_some() && tables_dir.exists() {
                     report.quarantined = Some(quarantine(dir, &tables_dir)?);
                 }
                 report.rebuilt = why;
@@ -411,6 +412,10 @@ impl NetBuilder {
         Ok(self.net(dir, spec, id, report, Inner::ReadOnly(Box::new(read_only))))
     }
 
+    #[cfg_attr(
+        not(feature = "rocks"),
+        expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
+    )]
     fn create_tables(&self, dir: &Path) -> Result<Box<dyn Store>> {
         match self.tables {
             #[cfg(feature = "rocks")]
@@ -447,54 +452,56 @@ impl NetBuilder {
         }
     }
 
-    /// Opens the tables for reading only and compares them with the journal. `Err` says why they
-    /// do not fit, `None` that there are none because they live in memory.
+    /// Opens the tables for reading only and compares them with the journal.
+    #[cfg_attr(
+        not(feature = "rocks"),
+        expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
+    )]
     fn read_tables(&self, found: &Found, dir: &Path) -> Result<TablesFound> {
         match self.tables {
             #[cfg(feature = "rocks")]
-            TablesKind::Rocks => {}
+            TablesKind::Rocks => self.read_rocks(found, dir),
             TablesKind::Memory => {
                 let _ = (found, dir);
-                return Ok(Err(None));
+                Ok(Err(None))
             }
         }
-        #[cfg(feature = "rocks")]
-        {
-            // Whatever is wrong with the tables, the journal can do without them; what is wrong
-            // with reading files in general it cannot.
-            if !dir.exists() {
-                return Ok(Err(Some("they are missing".into())));
-            }
-            let reader =
-                match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, self.rocks()) {
-                    Ok(reader) => reader,
-                    Err(error) => return Ok(Err(Some(format!("they cannot be opened ({error})")))),
-                };
-            let ledger = match Ledger::load(&reader) {
-                Ok(Some(ledger)) => ledger,
-                Ok(None) => {
-                    return Ok(Err(Some("they do not say which commits they hold".into())));
-                }
-                Err(error) => return Ok(Err(Some(format!("they cannot be read ({error})")))),
-            };
-            let last = found.recovery.last_seq();
-            if ledger.commit > last {
-                found.recovery.check_witness(ledger.commit)?;
-                return Err(Error::corrupt(format!(
-                    "the tables hold commit {}, but the journal ends at {last}: commits are \
-                     missing from the journal; restore the journal directory from a copy",
-                    ledger.commit
-                ))
-                .at(dir));
-            }
-            if found.chain_at(ledger.commit)? != ledger.hash {
-                return Ok(Err(Some(format!(
-                    "their commit {} is not the journal's",
-                    ledger.commit
-                ))));
-            }
-            Ok(Ok((Box::new(reader), ledger)))
+    }
+
+    /// Whatever is wrong with the tables, the journal can do without them; only what the journal
+    /// itself lacks is an error.
+    #[cfg(feature = "rocks")]
+    fn read_rocks(&self, found: &Found, dir: &Path) -> Result<TablesFound> {
+        let unfit = |why: String| Ok(Err(Some(why)));
+        if !dir.exists() {
+            return unfit("they are missing".into());
         }
+        let reader = match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, self.rocks()) {
+            Ok(reader) => reader,
+            Err(error) => return unfit(format!("they cannot be opened ({error})")),
+        };
+        let ledger = match Ledger::load(&reader) {
+            Ok(Some(ledger)) => ledger,
+            Ok(None) => return unfit("they do not say which commits they hold".into()),
+            Err(error) => return unfit(format!("they cannot be read ({error})")),
+        };
+        let last = found.recovery.last_seq();
+        if ledger.commit > last {
+            found.recovery.check_witness(ledger.commit)?;
+            return Err(Error::corrupt(format!(
+                "the tables hold commit {}, but the journal ends at {last}: commits are missing \
+                 from the journal; restore the journal directory from a copy",
+                ledger.commit
+            ))
+            .at(dir));
+        }
+        if found.chain_at(ledger.commit)? != ledger.hash {
+            return unfit(format!(
+                "their commit {} is not the journal's",
+                ledger.commit
+            ));
+        }
+        Ok(Ok((Box::new(reader), ledger)))
     }
 
     fn check_tables(&self, found: &Found, dir: &Path) -> Result<Fit> {

@@ -230,24 +230,36 @@ fn join(last: &mut Run, next: &Run) {
 }
 
 /// Joins runs across the cheapest gaps, priced by the share of the planet they add, until at most
-/// `max` are left or each level has one.
+/// `max` are left or each level has one. Closing a gap leaves the price of the others as it was, so
+/// one sort finds them all.
 fn close_gaps(runs: &mut Vec<Run>, max: usize) {
-    #[expect(clippy::cast_precision_loss, reason = "an estimate to order gaps by")]
-    let price = |pair: &[Run]| {
-        let cells = (pair[1].low - pair[0].high) as f64;
-        cells / 16_f64.powi(i32::from(pair[0].level.min(DEPTH_MAX)))
-    };
-    while runs.len() > max {
-        let cheapest = runs
-            .windows(2)
-            .enumerate()
-            .filter(|(_, pair)| pair[0].level == pair[1].level)
-            .min_by(|(_, a), (_, b)| price(a).total_cmp(&price(b)))
-            .map(|(index, _)| index);
-        let Some(index) = cheapest else { return };
-        let next = runs.remove(index + 1);
-        join(&mut runs[index], &next);
+    let excess = runs.len().saturating_sub(max);
+    if excess == 0 {
+        return;
     }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate to order gaps by")]
+    let price = |before: &Run, after: &Run| {
+        let cells = (after.low - before.high) as f64;
+        cells / 16_f64.powi(i32::from(before.level.min(DEPTH_MAX)))
+    };
+    let mut gaps: Vec<(f64, usize)> = (1..)
+        .zip(runs.windows(2))
+        .filter(|(_, pair)| pair[0].level == pair[1].level)
+        .map(|(after, pair)| (price(&pair[0], &pair[1]), after))
+        .collect();
+    gaps.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut closed = vec![false; runs.len()];
+    for (_, after) in gaps.into_iter().take(excess) {
+        closed[after] = true;
+    }
+    let mut kept: Vec<Run> = Vec::with_capacity(runs.len() - excess);
+    for (run, closed) in runs.drain(..).zip(closed) {
+        match kept.last_mut() {
+            Some(last) if closed => join(last, &run),
+            _ => kept.push(run),
+        }
+    }
+    *runs = kept;
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Tests of the whole engine, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 #[cfg(feature = "rocks")]
 mod damage;
 mod model;

@@ -208,8 +208,9 @@ fn commit(net: &Net, model: &mut Model, second: LayerId, recorded: Option<i64>, 
             match (said.expect, newest) {
                 (Expect::Nothing, _) => base,
                 (Expect::Right, Some(version)) => base.expect(Precondition::IsAt(version)),
-                (Expect::Right, None) => base.expect(Precondition::IsNew),
-                (Expect::Wrong, Some(_)) => base.expect(Precondition::IsNew),
+                (Expect::Right, None) | (Expect::Wrong, Some(_)) => {
+                    base.expect(Precondition::IsNew)
+                }
                 (Expect::Wrong, None) => base.expect(Precondition::IsAt(Version {
                     commit: 1,
                     index: 0,
@@ -394,7 +395,7 @@ fn check_history(view: &View<'_>, model: &Model, layer: LayerId, id: &'static st
     }
 }
 
-/// Number of random histories; BLOCKNET_RUNS overrides it. quickcheck prints a failing history,
+/// Number of random histories; `BLOCKNET_RUNS` overrides it. quickcheck prints a failing history,
 /// shrunk, which is all that is needed to run it again.
 fn runs(default: u64) -> u64 {
     std::env::var("BLOCKNET_RUNS")
@@ -405,6 +406,7 @@ fn runs(default: u64) -> u64 {
 
 #[test]
 fn a_net_in_memory_answers_like_the_model() {
+    #[expect(clippy::needless_pass_by_value, reason = "quickcheck gives it away")]
     fn property(steps: Vec<Step>) -> TestResult {
         run(InMemory(MemEnv::new(1), 0), &steps);
         TestResult::passed()
@@ -418,6 +420,7 @@ fn a_net_in_memory_answers_like_the_model() {
 #[cfg(feature = "rocks")]
 #[test]
 fn a_net_on_disk_answers_like_the_model() {
+    #[expect(clippy::needless_pass_by_value, reason = "quickcheck gives it away")]
     fn property(steps: Vec<Step>) -> TestResult {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("net-0");

@@ -4,6 +4,12 @@
 //! The data lie beside the project, in `../shared/data`; where they are missing the tests say so
 //! and pass.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(
+    clippy::print_stdout,
+    reason = "tests say what they counted and skipped"
+)]
+
 mod support {
     pub(crate) mod run;
 }

@@ -230,7 +230,7 @@ fn check_path(intervals: &[Interval]) {
         assert_eq!(found, with, "from {time:?}");
     }
     for commit in 0..count as u64 + 3 {
-        let until = (1..=count as u64).filter(|ordinal| ordinal / 2 + 1 <= commit);
+        let until = (1..=count as u64).filter(|ordinal| ordinal / 2 < commit);
         assert_eq!(
             path.ordinal_at(&head, commit).unwrap(),
             until.max().unwrap_or(0),

@@ -163,10 +163,10 @@ fn a_commitment_covers_salt_and_payload() {
 
 fn row_bytes() -> Vec<u8> {
     golden(
-        r#" 01    // form: a version
+        " 01    // form: a version
             0700000000000000 03000000    // commit 7, index 3
             ab00    // 171 bytes of header follow
-        "#,
+        ",
     )
     .into_iter()
     .chain(header_bytes())

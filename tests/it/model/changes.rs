@@ -12,7 +12,7 @@ use super::story::{DAYS, HORIZON, IDS, day, extent, recorded_day};
 
 /// Presence for the tests of changes: two of the four payloads.
 pub(super) fn present(record: &Record) -> bool {
-    record.payload[0] % 2 == 0
+    record.payload[0].is_multiple_of(2)
 }
 
 pub(super) fn check_changes(net: &Net, model: &Model, second: LayerId) {
@@ -148,12 +148,11 @@ pub(super) fn seen(change: &Change) -> Seen {
     )
 }
 
-pub(super) fn compare_changes(
-    view: &View<'_>,
-    selection: &Selection<'_>,
-    span: Span,
-    courses: &[Course],
-) {
+#[expect(
+    clippy::too_many_lines,
+    reason = "one definition, read from top to bottom"
+)]
+fn compare_changes(view: &View<'_>, selection: &Selection<'_>, span: Span, courses: &[Course]) {
     let context = format!("{selection:?} {span:?}");
     let in_selection = |fact: &Option<Fact>| {
         fact.as_ref().is_some_and(|fact| {

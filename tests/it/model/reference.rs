@@ -73,6 +73,7 @@ pub(super) enum Verdict {
 }
 
 impl Model {
+    #[expect(clippy::too_many_lines, reason = "one rule, read from top to bottom")]
     pub(super) fn say(&mut self, recorded: Option<i64>, said: &[(LayerId, &Said)]) -> Verdict {
         let layers: BTreeSet<LayerId> = said.iter().map(|(layer, _)| *layer).collect();
         let newest_of = |layer: &LayerId| {

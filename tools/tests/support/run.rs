@@ -72,7 +72,7 @@ pub(crate) fn count(store: &str, args: &[&str]) -> u64 {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// From BLOCKNET_SEED or the time; prints what it took.
+    /// From `BLOCKNET_SEED` or the time; prints what it took.
     pub(crate) fn seeded(what: &str) -> Self {
         let seed = std::env::var("BLOCKNET_SEED")
             .ok()

@@ -23,7 +23,6 @@ struct Run {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the seed is what repeats a failure")]
 fn acknowledged_frames_survive_any_crash_and_the_others_are_a_prefix() {
     let first = from_environment("BLOCKNET_SEED", 0x0b10_c4e7);
     for seed in first..first + from_environment("BLOCKNET_RUNS", 4000) {

@@ -32,9 +32,12 @@ fn work(net: &Net, thread: u64, round: u64, mut rng: Rng, commits: u64) -> Story
         let from = 1 + (round * 10 + thread) * 1_000_000 + serial * 10;
         let mut assertions = Vec::new();
         let mut said = Vec::new();
-        for index in 0..1 + rng.below(3) {
+        for index in 0..=rng.below(3) {
             let id = IDS[usize::try_from(rng.below(4)).unwrap()];
-            let payload = format!("{author}-{index}-{}", "x".repeat(rng.below(400) as usize));
+            let payload = format!(
+                "{author}-{index}-{}",
+                "x".repeat(usize::try_from(rng.below(400)).unwrap())
+            );
             let gone = rng.below(5) == 0;
             let base = if gone {
                 Assertion::absence(LayerId::MAIN, id)

@@ -4,7 +4,7 @@ use crate::{
     AsOf, Assertion, Commit, ErrorKind, LayerDef, LayerId, LayerKind, Outcome, Precondition,
     Version,
 };
-use blocknet_wal::{EnvOp, MemEnv};
+use blocknet_wal::MemEnv;
 
 #[test]
 fn a_failed_precondition_writes_nothing_at_all() {

@@ -104,7 +104,7 @@ fn tickets_may_be_waited_for_in_any_order_and_see_those_before_them() {
     let tickets: Vec<_> = (0..10)
         .map(|number| net.submit(&one("a", &format!("{number}"))).unwrap())
         .collect();
-    let numbers: Vec<_> = tickets.iter().map(|ticket| ticket.commit()).collect();
+    let numbers: Vec<_> = tickets.iter().map(super::super::Ticket::commit).collect();
     assert_eq!(numbers, (2..12).map(Some).collect::<Vec<_>>());
     // The one before wrote the same: the next sees it before it is durable.
     let again = net.submit(&one("a", "9")).unwrap();
