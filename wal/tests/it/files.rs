@@ -223,3 +223,21 @@ fn the_longest_frame_is_stored_and_a_longer_one_refused() {
     assert_eq!(lens, [0, room, 0]);
     assert_eq!(recovery.segments().len(), 3);
 }
+
+/// One hex example holds for the document, the decoder and the encoder: the latter two are tested
+/// against the fixture beside the code, and this holds the document to it.
+#[test]
+fn the_design_document_shows_the_worked_example() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let document = fs::read_to_string(format!("{root}/DESIGN.md")).unwrap();
+    let fixture = include_str!("../fixtures/v1/worked_example.hex");
+    // Offset and bytes; what is said about them may be worded differently.
+    let rows = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.get(..57).unwrap_or(line).trim_end().to_owned())
+            .filter(|row| row.len() > 10 && row.as_bytes()[..8].iter().all(u8::is_ascii_hexdigit))
+            .collect()
+    };
+    assert!(rows(fixture).len() > 20, "{fixture}");
+    assert_eq!(rows(&document), rows(fixture));
+}
