@@ -225,23 +225,15 @@ pub fn replay(
     for course in courses(view, selection, span)? {
         let mut before = course.start;
         for (time, after) in course.steps {
-            let kind = kind(selection, before.as_ref(), after.as_ref());
-            let differences = aspects(kind, before.as_ref(), after.as_ref(), compare);
-            if let Some(kind) = kind
-                && !differences.is_empty()
-            {
-                changes.push(Change {
-                    time,
-                    layer: course.layer,
-                    id: course.id.clone(),
-                    kind,
-                    changed: differences,
-                    before: before.clone(),
-                    after: after.clone(),
-                    until: None,
-                    replaced_by: Vec::new(),
-                });
-            }
+            let entity = (course.layer, course.id.as_str());
+            changes.extend(step(
+                selection,
+                entity,
+                time,
+                before,
+                after.clone(),
+                compare,
+            ));
             before = after;
         }
     }
@@ -268,24 +260,8 @@ pub fn diff(
         let Some((time, after)) = course.steps.pop() else {
             continue;
         };
-        let before = course.start;
-        let kind = kind(selection, before.as_ref(), after.as_ref());
-        let differences = aspects(kind, before.as_ref(), after.as_ref(), compare);
-        if let Some(kind) = kind
-            && !differences.is_empty()
-        {
-            changes.push(Change {
-                time,
-                layer: course.layer,
-                id: course.id,
-                kind,
-                changed: differences,
-                before,
-                after,
-                until: None,
-                replaced_by: Vec::new(),
-            });
-        }
+        let entity = (course.layer, course.id.as_str());
+        changes.extend(step(selection, entity, time, course.start, after, compare));
     }
     sort(&mut changes);
     Ok(changes)
@@ -378,6 +354,31 @@ fn transient(selection: &Selection<'_>, course: Course, compare: &dyn Compare) -
 
 fn sort(changes: &mut [Change]) {
     changes.sort_by(|a, b| (a.time, a.layer, &a.id).cmp(&(b.time, b.layer, &b.id)));
+}
+
+/// The change from one version to another; `None` when the entity is not present on either side or
+/// the comparison sees no difference.
+fn step(
+    selection: &Selection<'_>,
+    (layer, id): (LayerId, &str),
+    time: Moment,
+    before: Option<Record>,
+    after: Option<Record>,
+    compare: &dyn Compare,
+) -> Option<Change> {
+    let kind = kind(selection, before.as_ref(), after.as_ref())?;
+    let changed = aspects(Some(kind), before.as_ref(), after.as_ref(), compare);
+    (!changed.is_empty()).then(|| Change {
+        time,
+        layer,
+        id: id.to_owned(),
+        kind,
+        changed,
+        before,
+        after,
+        until: None,
+        replaced_by: Vec::new(),
+    })
 }
 
 /// What a step does to presence; `None` when the entity is not present on either side.
