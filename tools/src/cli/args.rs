@@ -161,9 +161,16 @@ impl ViewArgs {
             None => AsOf::Newest,
             Some(text) => {
                 if let Some(number) = text.strip_prefix("commit:") {
-                    AsOf::Commit(number.parse().map_err(|_| {
+                    let number: u64 = number.parse().map_err(|_| {
                         CliError::usage(format!("--as-of: `{text}` is no commit: write commit:12"))
-                    })?)
+                    })?;
+                    let newest = net.now_view()?.newest_commit();
+                    if number > newest {
+                        return Err(CliError::usage(format!(
+                            "--as-of: there is no commit {number}; the newest is {newest}"
+                        )));
+                    }
+                    AsOf::Commit(number)
                 } else {
                     let known = instant("--as-of", text, &zone, DayEdge::End, now)?;
                     AsOf::Recorded(Moment::from_micros(known.micros()))

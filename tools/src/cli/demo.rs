@@ -106,7 +106,11 @@ fn build(dir: &Path, city: &City) -> Result<Built> {
     let net = store::builder()
         .signed("city archive", "a net for the old quarter", "")
         .create(dir, NetSpec::city())?;
-    let mut built = Built::default();
+    let mut built = Built {
+        commits: 1,
+        cost: net.report().cost,
+        ..Built::default()
+    };
     let mut layer = |name: &str, kind, source: &str| -> Result<LayerId> {
         let def = LayerDef {
             kind,

@@ -10,14 +10,13 @@ use super::{DONE, FOUND, store};
 
 /// Print the state of an entity, in every layer that has one
 ///
-/// Exit code 1 when there is none: because the id is unknown, or because it is absent at that
-/// moment.
+/// Prints nothing when it is absent at that moment. Exit code 1 when the id is unknown.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The store's directory
     dir: PathBuf,
     /// The entity's id
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     id: String,
     /// In these layers [default: all]
     #[arg(long, value_name = "NAME[,...]", value_delimiter = ',')]
@@ -56,15 +55,15 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     }
     if known == 0 {
         io.note(format_args!(
-            "`{}` is unknown, {}",
+            "`{}` is unknown, as of {}",
             args.id,
             when.as_of_text()
         ))?;
-    } else {
-        io.note(format_args!(
-            "`{}` is not there: {when}; see its history",
-            args.id
-        ))?;
+        return Ok(FOUND);
     }
-    Ok(FOUND)
+    io.note(format_args!(
+        "`{}` is not there: {when}; see its history",
+        args.id
+    ))?;
+    Ok(DONE)
 }

@@ -12,7 +12,7 @@ use super::args::ViewArgs;
 use super::compare::FeatureCompare;
 use super::error::Result;
 use super::io::{BAD, CHANGED, DIM, GOOD, HEADING, Io};
-use super::render::{Meta, Renderer, state};
+use super::render::{Meta, Renderer, stored};
 use super::text::{Table, counted};
 use super::{DONE, FOUND, store};
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// The store's directory
     dir: PathBuf,
     /// The entity's id
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     id: String,
     /// In these layers [default: all]
     #[arg(long, value_name = "NAME[,...]", value_delimiter = ',')]
@@ -114,7 +114,7 @@ fn print_json(versions: &[Record], renderer: &mut Renderer<'_, '_>, io: &mut Io<
             meta: renderer.meta(version)?,
             absent: version.is_absence(),
             changed: changed(before, version),
-            feature: state(Some(version)),
+            feature: stored(version),
         })?;
     }
     Ok(())

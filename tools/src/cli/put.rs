@@ -80,7 +80,7 @@ pub(crate) struct RemoveArgs {
     /// The store's directory
     dir: PathBuf,
     /// The entity's id
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     id: String,
     #[command(flatten)]
     assert: AssertArgs,

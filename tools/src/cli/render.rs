@@ -72,7 +72,10 @@ impl<'v, 'a> Renderer<'v, 'a> {
     }
 
     pub(crate) fn valid_to(&self, record: &Record) -> Option<String> {
-        self.moment(record.layer, record.valid.to, record.to_day)
+        // An end that was resolved is another version's valid-from; `moment` shows it as a day
+        // only where it is the start of one.
+        let resolved = record.end == End::UntilNext && record.from_day;
+        self.moment(record.layer, record.valid.to, record.to_day || resolved)
     }
 
     /// What the store knows of a version beside its payload.
@@ -201,6 +204,12 @@ fn on_one_line(json: &str) -> String {
 pub(crate) fn state(record: Option<&Record>) -> Option<Box<RawValue>> {
     let record = record.filter(|record| !record.is_absence())?;
     let json = feature(record).into_owned();
+    Some(RawValue::from_string(json).expect("`feature` gives one JSON object"))
+}
+
+/// The Feature of a version as it came, also where it asserts absence; `None` where none came.
+pub(crate) fn stored(record: &Record) -> Option<Box<RawValue>> {
+    let json = (!record.payload.is_empty()).then(|| feature(record).into_owned())?;
     Some(RawValue::from_string(json).expect("`feature` gives one JSON object"))
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anstyle::Style;
-use blocknet_engine::{Moment, Record, View};
+use blocknet_engine::{CommitInfo, Moment, Record, View};
 use blocknet_query::{Axis, Change, Compare, Kind, Selection, Span};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -129,6 +129,10 @@ struct ChangeJson {
     written: Option<String>,
     before: Option<Box<RawValue>>,
     after: Option<Box<RawValue>>,
+    statement: Option<&'static str>,
+    author: Option<String>,
+    reason: Option<String>,
+    source: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -274,6 +278,13 @@ impl Printer<'_, '_> {
             .commit()
             .map(|number| self.renderer.commit(number))
             .transpose()?;
+        // The version that made the change says who said so and why, where it differs from the
+        // commit's own words.
+        let record = change.after.as_ref().or(change.before.as_ref());
+        let said = |own: fn(&Record) -> &Option<String>, commit: fn(&CommitInfo) -> &String| {
+            let own = record.and_then(|record| own(record).clone());
+            own.or_else(|| info.as_ref().map(|info| commit(info).clone()))
+        };
         let json = ChangeJson {
             time: self.came(change),
             layer: self.renderer.layer(change.layer).to_owned(),
@@ -285,6 +296,10 @@ impl Printer<'_, '_> {
             written: info.as_ref().map(|info| info.written.to_string()),
             before: state(change.before.as_ref()),
             after: state(change.after.as_ref()),
+            statement: record.map(|record| record.kind.name()),
+            author: said(|record| &record.author, |info| &info.author),
+            reason: said(|record| &record.reason, |info| &info.reason),
+            source: said(|record| &record.source, |info| &info.source),
         };
         if !self.transients {
             return io.object(&json);
