@@ -189,8 +189,13 @@ impl Writable {
             }
             *staging = true;
             drop(staging);
-            let turn = Turn(self);
-            if let Err(error) = self.run_stage() {
+            let mut turn = Turn {
+                writable: self,
+                done: false,
+            };
+            let staged = self.run_stage();
+            turn.done = true;
+            if let Err(error) = staged {
                 self.poison(&error);
             }
             drop(turn);
@@ -234,13 +239,21 @@ impl Writable {
 }
 
 /// The turn of one thread to settle a group; ends with it, even by a panic.
-struct Turn<'a>(&'a Writable);
+struct Turn<'a> {
+    writable: &'a Writable,
+    done: bool,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.0.staging.lock() = false;
+        if !self.done {
+            // The group was taken and is lost: nothing may be applied after it.
+            self.writable
+                .poison(&"a thread panicked while it settled commits");
+        }
+        *self.writable.staging.lock() = false;
         // All at once: waking them one by one would serialise their way back.
-        self.0.staged.notify_all();
+        self.writable.staged.notify_all();
     }
 }
 
@@ -341,7 +354,7 @@ impl Net {
     /// Those of [`Net::commit`] that come before the sync.
     pub fn submit(&self, commit: &Commit) -> Result<Ticket<'_>> {
         let writable = self.writable()?;
-        let (receipt, full) = {
+        let (receipt, newest, full) = {
             let mut state = writable.state.lock();
             writable.check_poisoned()?;
             let (built, mut receipt) =
@@ -349,9 +362,14 @@ impl Net {
             if let Some(built) = built {
                 writable.enqueue(&mut state, built, &mut receipt.cost)?;
             }
-            (receipt, state.queue.len_bytes() > QUEUE_LEN_BYTES_MAX)
+            let full = state.queue.len_bytes() > QUEUE_LEN_BYTES_MAX;
+            (receipt, state.queued, full)
         };
-        let ticket = Ticket { net: self, receipt };
+        let ticket = Ticket {
+            net: self,
+            receipt,
+            newest,
+        };
         if full && let Some(number) = ticket.receipt.commit {
             writable.settle(number)?;
         }
@@ -418,6 +436,7 @@ impl Net {
             ));
         }
         let writable = self.writable()?;
+        let newest;
         let mut receipt;
         let layer = {
             let mut state = writable.state.lock();
@@ -428,13 +447,13 @@ impl Net {
                     def.name
                 )));
             }
-            let newest = state
+            let greatest = state
                 .ledger
                 .layers
                 .keys()
                 .next_back()
                 .map_or(0, |id| id.number());
-            let layer = LayerId(newest.checked_add(1).ok_or_else(|| {
+            let layer = LayerId(greatest.checked_add(1).ok_or_else(|| {
                 Error::invalid("the net has 65535 layers, which is all it can have")
             })?);
             let built = self.with_writer(writable, &state, |writer| {
@@ -454,9 +473,15 @@ impl Net {
                 cost: Cost::default(),
             };
             writable.enqueue(&mut state, built, &mut receipt.cost)?;
+            newest = state.queued;
             layer
         };
-        let receipt = Ticket { net: self, receipt }.wait()?;
+        let ticket = Ticket {
+            net: self,
+            receipt,
+            newest,
+        };
+        let receipt = ticket.wait()?;
         Ok((layer, receipt))
     }
 
@@ -574,6 +599,9 @@ impl Drop for Net {
 pub struct Ticket<'a> {
     net: &'a Net,
     receipt: Receipt,
+    /// Newest commit it rests on: its own or, where nothing was written, the newest that it was
+    /// found unchanged against.
+    newest: u64,
 }
 
 impl Ticket<'_> {
@@ -588,9 +616,7 @@ impl Ticket<'_> {
     /// [`ErrorKind::OutcomeUnknown`] when a sync failed; [`ErrorKind::Poisoned`] when the commit
     /// is durable but could not be applied. Open the store again in both cases.
     pub fn wait(self) -> Result<Receipt> {
-        if let Some(number) = self.receipt.commit {
-            self.net.writable()?.settle(number)?;
-        }
+        self.net.writable()?.settle(self.newest)?;
         Ok(self.receipt)
     }
 }

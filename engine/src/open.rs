@@ -277,9 +277,9 @@ impl NetBuilder {
         let store = self.create_tables(&dir.join(TABLES_DIR))?;
         if self.env.is_none() {
             sync_dir(dir)?;
-            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                sync_dir(parent)?;
-            }
+            // A relative name of one part has an empty parent: the working directory.
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_dir(parent.unwrap_or(Path::new(".")))?;
         }
         let report = OpenReport {
             clean: true,
@@ -478,11 +478,21 @@ impl NetBuilder {
         }
         let reader = match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, self.rocks()) {
             Ok(reader) => reader,
+            // Not damage: too many open files, a permission, another process.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    blocknet_kv::ErrorKind::Io | blocknet_kv::ErrorKind::Unavailable
+                ) =>
+            {
+                return Err(error.into());
+            }
             Err(error) => return unfit(format!("they cannot be opened ({error})")),
         };
         let ledger = match Ledger::load(&reader) {
             Ok(Some(ledger)) => ledger,
             Ok(None) => return unfit("they do not say which commits they hold".into()),
+            Err(error) if error.kind() == ErrorKind::Io => return Err(error),
             Err(error) => return unfit(format!("they cannot be read ({error})")),
         };
         let last = found.recovery.last_seq();
@@ -536,7 +546,8 @@ impl Found {
         let id = recovery.store_id();
         let first = recovery.frames(1)?.next().transpose()?.ok_or_else(|| {
             Error::corrupt(
-                "the journal has no commit: creating this net was not finished; create it again",
+                "the journal has no commit: creating this net was not finished, and can be done \
+                 again; if the net ever held anything, restore the journal from a copy instead",
             )
             .at(dir)
         })?;
@@ -668,7 +679,8 @@ fn claim(dir: &Path) -> Result<Lock> {
     if !is_free(dir)? {
         return Err(Error::invalid("a net has just been created here; open it").at(dir));
     }
-    for name in [JOURNAL_DIR, TABLES_DIR] {
+    // The tables first, so that the journal goes on saying what the leftover is.
+    for name in [TABLES_DIR, JOURNAL_DIR] {
         let leftover = dir.join(name);
         if leftover.exists() {
             fs::remove_dir_all(&leftover)
@@ -714,13 +726,34 @@ pub(crate) fn is_free(dir: &Path) -> Result<bool> {
         .iter()
         .all(|name| name.to_string_lossy().ends_with(".tmp"))
     {
-        return Ok(true);
+        // Tables are made after the first segment: here they are all that is left of a net.
+        return Ok(!dir.join(TABLES_DIR).exists());
     }
     // A torn first commit may be one that was acknowledged and damaged since: not ours to clear.
     Ok(match Recovery::scan(Arc::new(FileEnv), &journal) {
-        Ok(recovery) => recovery.last_seq() == 0 && *recovery.tail() == Tail::Unclean,
+        Ok(recovery) => {
+            recovery.last_seq() == 0
+                && *recovery.tail() == Tail::Unclean
+                && !has_table_files(&dir.join(TABLES_DIR))?
+        }
         Err(_) => false,
     })
+}
+
+/// Whether tables hold anything on disk. A creation cut off before its first commit has flushed
+/// nothing; a journal that lost its commits stands beside tables that have.
+fn has_table_files(dir: &Path) -> Result<bool> {
+    let list = |error| Error::io("list the directory", dir, error);
+    if !dir.exists() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(dir).map_err(list)? {
+        let name = entry.map_err(list)?.file_name();
+        if Path::new(&name).extension().is_some_and(|end| end == "sst") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Refuses a directory that holds no net, before anything in it is touched.

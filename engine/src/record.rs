@@ -356,7 +356,10 @@ impl Header {
 
     pub(crate) fn decode(input: &mut Decoder<'_>, spec: &NetSpec) -> Result<Self, Fault> {
         let layer = LayerId(input.u16()?);
-        let id = input.text()?.into();
+        let id: Box<str> = input.text()?.into();
+        if id.len() > crate::key::ID_LEN_BYTES_MAX {
+            return Err(Fault::Value { what: "id" });
+        }
         let ordinal = input.u64()?;
         let flags = input.u16()?;
         if flags & !flag::ALL != 0 {
@@ -386,7 +389,11 @@ impl Header {
             if given & bit == 0 {
                 Ok(None)
             } else {
-                Ok(Some(input.text()?.into()))
+                let text = input.text()?;
+                if text.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
+                    return Err(Fault::Value { what: "own text" });
+                }
+                Ok(Some(text.into()))
             }
         };
         let (author, reason, source) = (own(1)?, own(2)?, own(4)?);

@@ -184,6 +184,18 @@ impl<'a> View<'a> {
         Ok(view)
     }
 
+    /// As [`View::sibling`], and knowing no commit that this view does not know.
+    ///
+    /// # Errors
+    /// As for [`View::sibling`].
+    pub fn sibling_within(&self, as_of: AsOf, valid: Moment) -> Result<View<'_>> {
+        let mut view = self.sibling(as_of, valid)?;
+        for (layer, bound) in &mut view.bounds {
+            *bound = (*bound).min(self.bound(*layer));
+        }
+        Ok(view)
+    }
+
     /// The same snapshot and commits at another valid time.
     ///
     /// # Errors

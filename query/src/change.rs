@@ -293,8 +293,8 @@ pub fn transients(
         let (at_from, at_to) = match span.axis {
             Axis::Valid => (view.sibling_at(span.from)?, view.sibling_at(span.to)?),
             Axis::Recorded => (
-                view.sibling(AsOf::Recorded(span.from), view.valid_at())?,
-                view.sibling(AsOf::Recorded(span.to), view.valid_at())?,
+                view.sibling_within(AsOf::Recorded(span.from), view.valid_at())?,
+                view.sibling_within(AsOf::Recorded(span.to), view.valid_at())?,
             ),
         };
         for change in &mut changes {

@@ -1,7 +1,7 @@
 //! Damage to RocksDB's files: the net opens and answers the same, or refuses with a typed error.
 //! Never fewer records without an error, also when opened for reading, and after an unclean stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,24 @@ fn copy_dir(from: &Path, to: &Path) {
         } else {
             fs::copy(entry.path(), target).unwrap();
         }
+    }
+}
+
+/// Copies an open store as a killed process would leave it: RocksDB flushes and compacts in the
+/// background, so a copy counts only if no file came or went meanwhile.
+fn copy_live(from: &Path, to: &Path) {
+    let names = || -> BTreeSet<_> {
+        let entries = fs::read_dir(from.join("tables")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    loop {
+        let before = names();
+        let copied = std::panic::catch_unwind(|| copy_dir(from, to));
+        if copied.is_ok() && names() == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
 
@@ -166,7 +184,7 @@ fn damaged_tables_are_rebuilt_or_refused_and_never_answer_wrong() {
     let expected = answers(&net).unwrap();
     assert_eq!(expected.keys().filter(|(t, _)| *t == 250).count(), 300);
     assert_eq!(expected.keys().filter(|(t, _)| *t == 1000).count(), 240);
-    copy_dir(&clean, &unclean);
+    copy_live(&clean, &unclean);
     net.close().unwrap();
 
     let mut outcomes: BTreeMap<&str, u32> = BTreeMap::new();
@@ -287,4 +305,36 @@ fn reading_refuses_more_memory_than_allowed_and_says_what_helps() {
     let net = Net::open_read_only(&store).unwrap();
     assert_eq!(net.report().rebuilt.as_deref(), Some("they are missing"));
     assert!(!store.join("tables").exists());
+}
+
+#[test]
+fn creating_clears_an_unfinished_creation_and_never_tables_that_hold_data() {
+    let root = tempfile::tempdir().unwrap();
+    let store = root.path().join("store");
+    let net = builder().create(&store, NetSpec::city()).unwrap();
+    fill(&net);
+    net.close().unwrap();
+    // The journal lost its segments, or all but the first page of one: the tables are all there is.
+    let segment = store.join("journal/0000000000000001.wal");
+    let bytes = fs::read(&segment).unwrap();
+    fs::write(&segment, &bytes[..4096]).unwrap();
+    for emptied in [false, true] {
+        if emptied {
+            fs::remove_file(&segment).unwrap();
+        }
+        let before = contents(&store);
+        assert!(!Net::is_free(&store).unwrap());
+        let error = builder().create(&store, NetSpec::city()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(builder().open(&store).is_err());
+        assert!(contents(&store) == before, "something was changed");
+    }
+
+    // What a creation leaves that was cut off before its first commit.
+    let fresh = root.path().join("fresh");
+    fs::create_dir_all(fresh.join("journal")).unwrap();
+    fs::write(fresh.join("journal/0000000000000001.tmp"), b"half a page").unwrap();
+    assert!(Net::is_free(&fresh).unwrap());
+    builder().create(&fresh, NetSpec::city()).unwrap();
+    assert!(!Net::is_free(&fresh).unwrap());
 }

@@ -131,3 +131,17 @@ fn a_view_stays_as_it_was_while_others_commit() {
     assert_eq!(view.get(LayerId::MAIN, "b").unwrap(), None);
     assert_eq!(payload(&net, "a").as_deref(), Some("after"));
 }
+
+#[test]
+fn what_is_called_unchanged_stands_after_a_crash() {
+    let env = MemEnv::new(5);
+    let net = create(&env);
+    // Not waited for: in the queue, and not on disk.
+    drop(net.submit(&one("a", "x")).unwrap());
+    let receipt = net.commit(&one("a", "x")).unwrap();
+    assert_eq!(receipt.commit, None, "it says what was said already");
+    let after = env.crash(1);
+    drop(net);
+    let net = reopen(&after);
+    assert_eq!(payload(&net, "a").as_deref(), Some("x"));
+}
