@@ -351,7 +351,7 @@ impl Net {
     /// its commit to the next one that waits, or to [`Net::close`].
     ///
     /// # Errors
-    /// Those of [`Net::commit`] that come before the sync.
+    /// Those of [`Net::commit`]; the ones of the sync only when so much is queued that it waits.
     pub fn submit(&self, commit: &Commit) -> Result<Ticket<'_>> {
         let writable = self.writable()?;
         let (receipt, newest, full) = {

@@ -761,6 +761,12 @@ fn check_net(dir: &Path) -> Result<()> {
     if dir.join(JOURNAL_DIR).is_dir() {
         return Ok(());
     }
+    if dir.join(TABLES_DIR).is_dir() {
+        return Err(Error::corrupt(
+            "the directory `journal` of this net is missing; restore it from a copy",
+        )
+        .at(dir));
+    }
     Err(Error::new(
         ErrorKind::NotFound,
         "there is no net in this directory (it has no `journal`); create one, or correct the path",
@@ -796,9 +802,6 @@ pub(crate) fn dir_len_bytes(dir: &Path) -> Result<u64> {
         return Ok(0);
     }
     // Tables in memory, and tables that are missing, have no directory.
-    if !dir.exists() {
-        return Ok(0);
-    }
     let mut bytes = 0;
     for entry in fs::read_dir(dir).map_err(list)? {
         bytes += entry

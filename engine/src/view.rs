@@ -673,7 +673,7 @@ impl<'a> View<'a> {
         commit_info(&*self.read, number)
     }
 
-    /// The commits of a layer recorded in `after..=until`, in order, as (recorded time, number).
+    /// The commits of a layer recorded after `after` and up to `until`, in order, as (recorded time, number).
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.

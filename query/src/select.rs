@@ -150,7 +150,7 @@ impl<'q> Selection<'q> {
 /// [`blocknet_engine::ErrorKind::Invalid`] for a window out of range.
 ///
 /// # Cost
-/// At most [`MAX_RANGES`] key ranges are read; with an id, two gets per layer.
+/// At most [`MAX_RANGES`] key ranges are read, or one for each level in use; with an id, two gets per layer.
 pub fn search<'v, 'a>(view: &'v View<'a>, selection: &'v Selection<'v>) -> Result<Search<'v, 'a>> {
     selection.check()?;
     let source = if let Some(id) = selection.id {

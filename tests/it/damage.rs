@@ -326,9 +326,20 @@ fn creating_clears_an_unfinished_creation_and_never_tables_that_hold_data() {
         assert!(!Net::is_free(&store).unwrap());
         let error = builder().create(&store, NetSpec::city()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(builder().open(&store).is_err());
+        assert_eq!(
+            builder().open(&store).unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
         assert!(contents(&store) == before, "something was changed");
     }
+
+    fs::remove_dir_all(store.join("journal")).unwrap();
+    let error = builder().open(&store).unwrap_err();
+    assert!(
+        error.to_string().contains("restore it from a copy"),
+        "{error}"
+    );
+    assert!(builder().create(&store, NetSpec::city()).is_err());
 
     // What a creation leaves that was cut off before its first commit.
     let fresh = root.path().join("fresh");
