@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use blocknet_geocode::{Cell, NetSpec};
-use blocknet_kv::{Batch, KeyRange, MemLayer, Overlay, Read};
+use blocknet_geocode::{Block, NetSpec};
+use blocknet_kv::{Batch, MemLayer, Overlay, Read};
 
-use crate::block::{BlockVersion, Link};
-use crate::body::{
-    BlockTouch, Body, ClosingAt, CommitInfo, Definition, closing_hash, version_leaf,
-};
+use crate::block::Origin;
+use crate::body::{Body, ClosingAt, CommitInfo, Definition, closing_hash, version_leaf};
 use crate::codec::Encoder;
 use crate::entity::{Head, Last, Path, Track};
 use crate::error::{Error, Result};
@@ -17,6 +15,7 @@ use crate::hash::{Hash, merkle_root};
 use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
+use crate::linking::{Blocks, Change, Linked, link};
 use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
 
 /// Largest chunk of the list of record keys that a commit touched.
@@ -37,7 +36,7 @@ pub(crate) struct Rows<'a> {
     number: u64,
     ledger: &'a Ledger,
     pub(crate) batch: Batch,
-    touches: BTreeMap<Cell, Touch>,
+    touches: BTreeMap<Block, Touch>,
     layers: BTreeMap<LayerId, LayerState>,
     levels: u128,
     headers: Vec<Header>,
@@ -92,6 +91,11 @@ impl<'a> Rows<'a> {
         self.headers.is_empty() && self.definitions.is_empty()
     }
 
+    /// The blocks in which the commit changes anything.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.touches.keys()
+    }
+
     pub(crate) fn headers(&self) -> &[Header] {
         &self.headers
     }
@@ -103,7 +107,7 @@ impl<'a> Rows<'a> {
         self.definitions.push(definition);
     }
 
-    fn block_of(&self, place: &Place, altitude_known: bool) -> Result<Cell> {
+    fn block_of(&self, place: &Place, altitude_known: bool) -> Result<Block> {
         let geocode = place
             .geocode(self.spec, altitude_known)
             .ok_or_else(|| Error::corrupt("a place that the net's spec cannot have written"))?;
@@ -290,57 +294,48 @@ impl<'a> Rows<'a> {
 
     /// Makes the block versions, the commit hash and the remaining rows. `info` comes with its
     /// times and texts; the rest of it is filled in here.
-    pub(crate) fn finish(mut self, read: &dyn Read, mut info: CommitInfo) -> Result<Finished> {
-        let mut blocks = Vec::with_capacity(self.touches.len());
-        let mut new_blocks = 0;
-        for (block, mut touch) in std::mem::take(&mut self.touches) {
-            touch.leaves.sort_unstable();
-            let root = merkle_root(
-                touch
-                    .leaves
-                    .iter()
-                    .map(|(record_key, _, hash)| version_leaf(record_key, *hash)),
-            );
-            let before = newest_block(read, self.spec, &block)?;
-            let created: Option<(u32, Option<Cell>, Vec<Link>)> =
-                before.is_none().then(|| (0, None, Vec::new()));
-            new_blocks += u64::from(created.is_some());
-            let origin = match (&before, &created) {
-                (Some(before), _) => (before.round, before.source, before.links.clone()),
-                (None, Some(created)) => created.clone(),
-                (None, None) => unreachable!("a block without a version is created here"),
-            };
-            let rows_before = before.as_ref().map_or(0, |before| before.rows);
-            let mut version = BlockVersion {
-                commit: self.number,
-                hash: Hash::ZERO,
-                previous: before.map_or(Hash::ZERO, |before| before.hash),
-                root,
-                rows: rows_before.checked_add_signed(touch.rows).ok_or_else(|| {
-                    Error::corrupt("tables: `blocks`: a row count would fall below zero")
-                })?,
-                round: origin.0,
-                source: origin.1,
-                links: origin.2,
-                genes: Vec::new(),
-                registry_head: Hash::ZERO,
-            };
-            version.hash = version.compute_hash(self.net, &block);
-            self.batch.put(
-                key::BLOCKS,
-                key::block(&block, self.number),
-                version.encode(),
-            );
-            blocks.push(BlockTouch {
-                block,
-                hash: version.hash,
-                rows: version.rows,
-                created,
-            });
+    ///
+    /// * `origins`: how the blocks that are new to the net enter it; they need not be touched.
+    pub(crate) fn finish(
+        mut self,
+        blocks: &Blocks<'_>,
+        mut info: CommitInfo,
+        origins: BTreeMap<Block, Origin>,
+    ) -> Result<Finished> {
+        for block in origins.keys() {
+            // Records do not tell which commit created a block, so it stands with what it touched.
+            self.touched.u8(2).short(block.to_packed().as_ref());
+            self.touches.entry(*block).or_default();
         }
+        let changes = std::mem::take(&mut self.touches)
+            .into_iter()
+            .map(|(block, mut touch)| {
+                touch.leaves.sort_unstable();
+                let leaves = touch.leaves.iter();
+                let root = merkle_root(
+                    leaves.map(|(record_key, _, hash)| version_leaf(record_key, *hash)),
+                );
+                let rows = touch.rows;
+                (block, Change { root, rows })
+            })
+            .collect();
+        let Linked {
+            blocks,
+            created,
+            registry_head,
+        } = link(
+            self.net,
+            self.number,
+            blocks,
+            changes,
+            origins,
+            self.ledger.registry_head,
+            &mut self.batch,
+        )?;
 
         info.number = self.number;
         info.previous = self.ledger.hash;
+        info.registry_head = registry_head;
         info.blocks_root = Body::blocks_root(&blocks);
         info.unplaced_root = Body::unplaced_root(&self.definitions, &self.headers, &self.hashes);
         info.assertions =
@@ -360,7 +355,8 @@ impl<'a> Rows<'a> {
         ledger.hash = info.hash;
         ledger.written_max = ledger.written_max.max(info.written);
         ledger.levels = self.levels;
-        ledger.blocks += new_blocks;
+        ledger.blocks += created;
+        ledger.registry_head = registry_head;
         let written: std::collections::BTreeSet<_> =
             self.headers.iter().map(|header| header.layer).collect();
         for (id, mut layer) in self.layers {
@@ -387,42 +383,6 @@ impl<'a> Rows<'a> {
             ledger,
         })
     }
-}
-
-/// The newest version of a block, `None` for a block that has none.
-pub(crate) fn newest_block(
-    read: &dyn Read,
-    spec: &NetSpec,
-    block: &Cell,
-) -> Result<Option<BlockVersion>> {
-    // Commits are inverted, so the first row is the newest.
-    let cursor = read.cursor(key::BLOCKS, &KeyRange::prefix(block.to_packed().as_ref()))?;
-    let Some((row_key, value)) = cursor.entry() else {
-        return Ok(None);
-    };
-    decode_block(spec, row_key, value).map(|(_, version)| Some(version))
-}
-
-/// Decodes a row of `blocks`.
-pub(crate) fn decode_block(
-    spec: &NetSpec,
-    row_key: &[u8],
-    value: &[u8],
-) -> Result<(Cell, BlockVersion)> {
-    let digits = spec.block_digits();
-    let decoded = row_key
-        .split_last_chunk::<8>()
-        .ok_or(crate::error::Fault::Truncated {
-            need: 8,
-            have: row_key.len(),
-        })
-        .and_then(|(packed, commit)| {
-            let block = Cell::from_packed(packed, digits)
-                .map_err(|_| crate::error::Fault::Value { what: "block code" })?;
-            let commit = !u64::from_be_bytes(*commit);
-            BlockVersion::decode(commit, digits, value).map(|version| (block, version))
-        });
-    decoded.map_err(|fault| fault.in_table("blocks", row_key))
 }
 
 /// Applies a commit read back from the journal: derives its rows and checks that every hash in it
@@ -509,7 +469,12 @@ pub(crate) fn replay(
     if closings.next().is_some() || !rest.is_empty() {
         return Err(broken("it has parts that belong to none of its assertions"));
     }
-    let finished = rows.finish(read, body.info.clone())?;
+    let origins = body
+        .blocks
+        .iter()
+        .filter_map(|touch| Some((touch.block, touch.created.clone()?)))
+        .collect();
+    let finished = rows.finish(&Blocks::new(read, spec), body.info.clone(), origins)?;
     if finished.body != *body {
         return Err(broken("its hashes are not those of its content"));
     }

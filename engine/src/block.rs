@@ -1,6 +1,6 @@
 //! Block versions: what a commit did to one cell of the bottom layer, chained per block.
 
-use blocknet_geocode::Cell;
+use blocknet_geocode::{Block, NetSpec};
 
 use crate::codec::{Decoder, Encoder};
 use crate::error::Fault;
@@ -9,9 +9,9 @@ use crate::hash::{Hash, Hasher};
 /// One version of a block: made by every commit that touches the block.
 ///
 /// `hash` is over net, block, commit, previous block hash, the root over what this commit did in
-/// the block, row count, genes and the registry head before the commit. It commits to the block's
-/// content through the chain of previous hashes, so making one costs the same however full the
-/// block is.
+/// the block, row count, genes, the registry head before the commit and, in the version that
+/// creates the block, its origin. It commits to the block's content through the chain of previous
+/// hashes, so making one costs the same however full the block is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockVersion {
     /// The commit that made this version.
@@ -26,21 +26,34 @@ pub struct BlockVersion {
     pub rows: u64,
     /// Propagation round in which the block entered the net.
     pub round: u32,
-    /// Source block of its island: set once the net is linked.
-    pub source: Option<Cell>,
-    /// Neighbours it is linked with, in order of block code.
-    pub links: Vec<Link>,
-    /// Predecessors' hashes as they stood when this version was made.
+    /// The commit that created the block.
+    pub created: u64,
+    /// What the block entered the net with: only in the version that creates it.
+    pub origin: Option<Origin>,
+    /// Predecessors' newest hashes as they stood when this version was made, in order of block
+    /// code.
     pub genes: Vec<Gene>,
     /// Registry head before this commit.
     pub registry_head: Hash,
 }
 
-/// A directed link to a neighbour, as laid down when the block was created.
+/// How a block entered the net. Never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Propagation round, 0 for a source.
+    pub round: u32,
+    /// Source of its island; the block itself for a source.
+    pub source: Block,
+    /// Neighbours that were there or came with it, in order of block code. Blocks created later
+    /// link themselves to this one: theirs have those links.
+    pub links: Vec<Link>,
+}
+
+/// A directed link to a neighbour, as laid down when the later of the two blocks was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The neighbour.
-    pub block: Cell,
+    pub block: Block,
     /// True when the link comes from the neighbour, which is then a predecessor of this block;
     /// false when it goes to the neighbour, its successor.
     pub from_neighbour: bool,
@@ -50,19 +63,61 @@ pub struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gene {
     /// The predecessor.
-    pub block: Cell,
+    pub block: Block,
     /// The commit that made the predecessor's version.
     pub commit: u64,
     /// That version's hash.
     pub hash: Hash,
 }
 
+/// A block version named by its commit and hash: in a row of `links`, what a successor holds of
+/// its predecessor; in a row of `edges`, what the registry holds of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The commit that made the version.
+    pub commit: u64,
+    /// The version's hash.
+    pub hash: Hash,
+}
+
+impl Held {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(40);
+        out.u64(self.commit).raw(&self.hash.0);
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Decoder(bytes);
+        let held = Self {
+            commit: input.u64()?,
+            hash: Hash(input.array()?),
+        };
+        input.finish()?;
+        Ok(held)
+    }
+}
+
 impl BlockVersion {
-    pub(crate) fn compute_hash(&self, net: &[u8; 16], block: &Cell) -> Hash {
-        let mut hasher = Hasher::new("blocknet/block/1");
+    /// The total order of blocks, which gives every link its direction: a block comes before its
+    /// successors.
+    pub(crate) fn rank(&self, block: &Block) -> (u32, u64, Block) {
+        (self.round, self.created, *block)
+    }
+
+    /// The version as links and registry hold it.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            commit: self.commit,
+            hash: self.hash,
+        }
+    }
+
+    pub(crate) fn compute_hash(&self, net: &[u8; 16], block: &Block) -> Hash {
+        let mut hasher = Hasher::new("blocknet/block/2");
         hasher
             .fixed(net)
-            .u8(block.digits())
+            .u8(block.cell().digits())
             .bytes(block.to_packed().as_ref());
         hasher
             .u64(self.commit)
@@ -77,17 +132,31 @@ impl BlockVersion {
                 .hash(gene.hash);
         }
         hasher.hash(self.registry_head);
+        hasher.u8(u8::from(self.origin.is_some()));
+        if let Some(origin) = &self.origin {
+            hasher
+                .u32(origin.round)
+                .bytes(origin.source.to_packed().as_ref())
+                .u64(origin.links.len() as u64);
+            for link in &origin.links {
+                hasher
+                    .bytes(link.block.to_packed().as_ref())
+                    .u8(u8::from(link.from_neighbour));
+            }
+        }
         hasher.finish()
     }
 
     /// The value of a `blocks` row; the key holds block and commit.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::with_capacity(160);
+        let mut out = Encoder::with_capacity(256);
         out.raw(&self.hash.0)
             .raw(&self.previous.0)
             .raw(&self.root.0)
-            .u64(self.rows);
-        encode_origin(&mut out, self.round, self.source.as_ref(), &self.links);
+            .u64(self.rows)
+            .u32(self.round)
+            .u64(self.created);
+        encode_origin(&mut out, self.origin.as_ref());
         out.u8(u8::try_from(self.genes.len()).expect("a block has at most six neighbours"));
         for gene in &self.genes {
             out.raw(gene.block.to_packed().as_ref())
@@ -98,17 +167,27 @@ impl BlockVersion {
         out.0
     }
 
-    pub(crate) fn decode(commit: u64, digits: u8, bytes: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn decode(commit: u64, spec: &NetSpec, bytes: &[u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         let hash = Hash(input.array()?);
         let previous = Hash(input.array()?);
         let root = Hash(input.array()?);
         let rows = input.u64()?;
-        let (round, source, links) = decode_origin(&mut input, digits)?;
+        let round = input.u32()?;
+        let created = input.u64()?;
+        let origin = decode_origin(&mut input, spec)?;
+        if created > commit
+            || origin.is_some() != (created == commit)
+            || origin.as_ref().is_some_and(|origin| origin.round != round)
+        {
+            return Err(Fault::Value {
+                what: "origin of a block",
+            });
+        }
         let mut genes = Vec::new();
-        for _ in 0..input.u8()? {
+        for _ in 0..neighbour_count(&mut input)? {
             genes.push(Gene {
-                block: cell(&mut input, digits)?,
+                block: block(&mut input, spec)?,
                 commit: input.u64()?,
                 hash: Hash(input.array()?),
             });
@@ -122,22 +201,25 @@ impl BlockVersion {
             root,
             rows,
             round,
-            source,
-            links,
+            created,
+            origin,
             genes,
             registry_head,
         })
     }
 }
 
-/// Round, source and links of a block: in its rows and in the body of the commit that creates it.
-pub(crate) fn encode_origin(out: &mut Encoder, round: u32, source: Option<&Cell>, links: &[Link]) {
-    out.u32(round).u8(u8::from(source.is_some()));
-    if let Some(source) = source {
-        out.raw(source.to_packed().as_ref());
-    }
-    out.u8(u8::try_from(links.len()).expect("a block has at most six neighbours"));
-    for link in links {
+/// Origin of a block that a commit creates, or a zero: in its rows and in the commit's body.
+pub(crate) fn encode_origin(out: &mut Encoder, origin: Option<&Origin>) {
+    let Some(origin) = origin else {
+        out.u8(0);
+        return;
+    };
+    out.u8(1)
+        .u32(origin.round)
+        .raw(origin.source.to_packed().as_ref());
+    out.u8(u8::try_from(origin.links.len()).expect("a block has at most six neighbours"));
+    for link in &origin.links {
         out.raw(link.block.to_packed().as_ref())
             .u8(u8::from(link.from_neighbour));
     }
@@ -146,22 +228,40 @@ pub(crate) fn encode_origin(out: &mut Encoder, round: u32, source: Option<&Cell>
 /// The inverse of [`encode_origin`].
 pub(crate) fn decode_origin(
     input: &mut Decoder<'_>,
-    digits: u8,
-) -> Result<(u32, Option<Cell>, Vec<Link>), Fault> {
+    spec: &NetSpec,
+) -> Result<Option<Origin>, Fault> {
+    if !decode_flag(input)? {
+        return Ok(None);
+    }
     let round = input.u32()?;
-    let source = if decode_flag(input)? {
-        Some(cell(input, digits)?)
-    } else {
-        None
-    };
+    let source = block(input, spec)?;
     let mut links = Vec::new();
-    for _ in 0..input.u8()? {
+    for _ in 0..neighbour_count(input)? {
         links.push(Link {
-            block: cell(input, digits)?,
+            block: block(input, spec)?,
             from_neighbour: decode_flag(input)?,
         });
     }
-    Ok((round, source, links))
+    if !links.is_sorted_by(|a, b| a.block < b.block) {
+        return Err(Fault::Value {
+            what: "links of a block",
+        });
+    }
+    Ok(Some(Origin {
+        round,
+        source,
+        links,
+    }))
+}
+
+/// How many neighbours follow: a block has at most six.
+fn neighbour_count(input: &mut Decoder<'_>) -> Result<u8, Fault> {
+    match input.u8()? {
+        count @ 0..=6 => Ok(count),
+        _ => Err(Fault::Value {
+            what: "number of neighbours of a block",
+        }),
+    }
 }
 
 /// A truth value: nothing but 0 and 1 is ever written.
@@ -173,95 +273,134 @@ pub(crate) fn decode_flag(input: &mut Decoder<'_>) -> Result<bool, Fault> {
     }
 }
 
-/// A block code: block digits packed two to a byte.
-pub(crate) fn cell(input: &mut Decoder<'_>, digits: u8) -> Result<Cell, Fault> {
-    let packed = input.raw(usize::from(digits).div_ceil(2))?;
-    Cell::from_packed(packed, digits).map_err(|_| Fault::Value { what: "block code" })
+/// A packed block.
+pub(crate) fn block(input: &mut Decoder<'_>, spec: &NetSpec) -> Result<Block, Fault> {
+    let packed = input.raw(spec.block_len_bytes())?;
+    spec.block_from_packed(packed)
+        .map_err(|_| Fault::Value { what: "block code" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{NET_ID, hex};
-    use blocknet_geocode::NetSpec;
 
-    /// The hash is SHA-256 over: length 16 as u64 and "blocknet/block/1", the net's id, the digits
-    /// of the block as u8, its code with length 5 as u64, commit u64, previous hash, root, rows
-    /// u64, the number of genes as u64, for each its block with length, commit u64 and hash; then
-    /// the registry head.
-    #[test]
-    fn a_block_version_has_these_bytes_and_this_hash() {
-        let cell = |packed: &str| Cell::from_packed(&hex(packed), 9).unwrap();
-        let (block, neighbour) = (cell("f000000000"), cell("f000000010"));
-        let hash = "d053129159afc6b6793bcbc438607c6ae45cff230ce2dfbebf579b9caec80076";
-        let version = BlockVersion {
-            commit: 7,
-            hash: Hash(hex(hash).try_into().unwrap()),
-            previous: Hash([1; 32]),
-            root: Hash([2; 32]),
-            rows: 3,
-            round: 4,
-            source: Some(neighbour),
-            links: vec![Link {
-                block: neighbour,
-                from_neighbour: true,
-            }],
-            genes: vec![Gene {
-                block: neighbour,
-                commit: 6,
-                hash: Hash([9; 32]),
-            }],
-            registry_head: Hash([5; 32]),
-        };
-        let bytes = hex(&format!(
-            "{hash} {previous} {root} 0300000000000000
-             04000000 01 f000000010 01 f000000010 01
-             01 f000000010 0600000000000000 {gene} {registry}",
-            previous = "01".repeat(32),
-            root = "02".repeat(32),
-            gene = "09".repeat(32),
-            registry = "05".repeat(32),
-        ));
-        assert_eq!(version.compute_hash(&NET_ID, &block), version.hash);
-        assert_eq!(version.encode(), bytes);
-        assert_eq!(BlockVersion::decode(7, 9, &bytes), Ok(version));
+    fn block(packed: &str) -> Block {
+        NetSpec::city().block_from_packed(&hex(packed)).unwrap()
     }
 
-    #[test]
-    fn a_block_version_is_read_back_and_every_field_is_hashed() {
-        let spec = NetSpec::city();
-        let block = spec.cell_at(6.1, 52.0, 9).unwrap();
-        let neighbour = spec.cell_at(6.2, 52.0, 9).unwrap();
-        let gene = Gene {
-            block: neighbour,
-            commit: 6,
-            hash: Hash([9; 32]),
-        };
-        let mut version = BlockVersion {
+    fn created() -> BlockVersion {
+        BlockVersion {
             commit: 7,
             hash: Hash::ZERO,
             previous: Hash([1; 32]),
             root: Hash([2; 32]),
             rows: 3,
             round: 4,
-            source: Some(neighbour),
-            links: vec![Link {
-                block: neighbour,
-                from_neighbour: true,
+            created: 7,
+            origin: Some(Origin {
+                round: 4,
+                source: block("f000000020"),
+                links: vec![Link {
+                    block: block("f000000010"),
+                    from_neighbour: true,
+                }],
+            }),
+            genes: vec![Gene {
+                block: block("f000000010"),
+                commit: 6,
+                hash: Hash([9; 32]),
             }],
-            genes: vec![gene],
             registry_head: Hash([5; 32]),
-        };
-        let hash = version.compute_hash(&[8; 16], &block);
-        version.hash = hash;
-        let bytes = version.encode();
-        assert_eq!(BlockVersion::decode(7, 9, &bytes).unwrap(), version);
-        for cut in 0..bytes.len() {
-            assert!(
-                BlockVersion::decode(7, 9, &bytes[..cut]).is_err(),
-                "cut at {cut}"
-            );
         }
+    }
+
+    /// The hash is SHA-256 over: length 16 as u64 and "blocknet/block/2", the net's id, the digits
+    /// of the cell as u8, the packed block with length 5 as u64, commit u64, previous hash, root,
+    /// rows u64, the number of genes as u64, for each its block with length, commit u64 and hash;
+    /// the registry head; then 01, round u32, the source with length, the number of links as u64,
+    /// for each its block with length and its direction. Computed with Python's hashlib.
+    #[test]
+    fn a_created_block_version_has_these_bytes_and_this_hash() {
+        let hash = "145a13e29c00d0fee3920aa3cd7478884824986282477eb99af33b96fbbba19a";
+        let version = BlockVersion {
+            hash: Hash(hex(hash).try_into().unwrap()),
+            ..created()
+        };
+        let bytes = hex(&format!(
+            "{hash} {previous} {root} 0300000000000000 04000000 0700000000000000
+             01 04000000 f000000020 01 f000000010 01
+             01 f000000010 0600000000000000 {gene} {registry}",
+            previous = "01".repeat(32),
+            root = "02".repeat(32),
+            gene = "09".repeat(32),
+            registry = "05".repeat(32),
+        ));
+        assert_eq!(
+            version.compute_hash(&NET_ID, &block("f000000000")),
+            version.hash
+        );
+        assert_eq!(version.encode(), bytes);
+        assert_eq!(
+            BlockVersion::decode(7, &NetSpec::city(), &bytes),
+            Ok(version)
+        );
+    }
+
+    /// The same without origin: the hash ends with 00 after the registry head.
+    #[test]
+    fn a_later_block_version_has_these_bytes_and_this_hash() {
+        let hash = "d85e2dbd48e3e62489ee7a3b27df6195c860b04e4e838b4278d4866d68093cde";
+        let version = BlockVersion {
+            hash: Hash(hex(hash).try_into().unwrap()),
+            commit: 8,
+            origin: None,
+            ..created()
+        };
+        let bytes = hex(&format!(
+            "{hash} {previous} {root} 0300000000000000 04000000 0700000000000000 00
+             01 f000000010 0600000000000000 {gene} {registry}",
+            previous = "01".repeat(32),
+            root = "02".repeat(32),
+            gene = "09".repeat(32),
+            registry = "05".repeat(32),
+        ));
+        assert_eq!(
+            version.compute_hash(&NET_ID, &block("f000000000")),
+            version.hash
+        );
+        assert_eq!(version.encode(), bytes);
+        assert_eq!(
+            BlockVersion::decode(8, &NetSpec::city(), &bytes),
+            Ok(version)
+        );
+    }
+
+    #[test]
+    fn a_held_version_has_these_bytes() {
+        let held = Held {
+            commit: 6,
+            hash: Hash([9; 32]),
+        };
+        let bytes = hex(&format!("0600000000000000 {}", "09".repeat(32)));
+        assert_eq!(held.encode(), bytes);
+        assert_eq!(Held::decode(&bytes), Ok(held));
+        assert!(Held::decode(&bytes[..39]).is_err());
+        assert!(Held::decode(&[&bytes[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn every_field_is_hashed() {
+        let version = created();
+        let origin = version.origin.clone().unwrap();
+        let gene = version.genes[0];
+        let link = origin.links[0];
+        let own = block("f000000000");
+        let hash = version.compute_hash(&[8; 16], &own);
+        let with_origin = |origin| BlockVersion {
+            origin,
+            ..version.clone()
+        };
         let variants = [
             BlockVersion {
                 commit: 8,
@@ -291,11 +430,59 @@ mod tests {
                 registry_head: Hash::ZERO,
                 ..version.clone()
             },
+            with_origin(None),
+            with_origin(Some(Origin {
+                round: 3,
+                ..origin.clone()
+            })),
+            with_origin(Some(Origin {
+                source: own,
+                ..origin.clone()
+            })),
+            with_origin(Some(Origin {
+                links: vec![],
+                ..origin.clone()
+            })),
+            with_origin(Some(Origin {
+                links: vec![Link {
+                    from_neighbour: false,
+                    ..link
+                }],
+                ..origin.clone()
+            })),
         ];
         for changed in variants {
-            assert_ne!(changed.compute_hash(&[8; 16], &block), hash, "{changed:?}");
+            assert_ne!(changed.compute_hash(&[8; 16], &own), hash, "{changed:?}");
         }
-        assert_ne!(version.compute_hash(&[8; 16], &neighbour), hash);
-        assert_ne!(version.compute_hash(&[0; 16], &block), hash);
+        assert_ne!(version.compute_hash(&[8; 16], &gene.block), hash);
+        assert_ne!(version.compute_hash(&[0; 16], &own), hash);
+    }
+
+    #[test]
+    fn damaged_rows_are_refused() {
+        let spec = NetSpec::city();
+        let version = created();
+        let bytes = version.encode();
+        assert_eq!(BlockVersion::decode(7, &spec, &bytes), Ok(version.clone()));
+        for cut in 0..bytes.len() {
+            assert!(
+                BlockVersion::decode(7, &spec, &bytes[..cut]).is_err(),
+                "cut at {cut}"
+            );
+        }
+        // A row under the key of another commit, and rounds that differ.
+        for commit in [6, 8] {
+            assert!(BlockVersion::decode(commit, &spec, &bytes).is_err());
+        }
+        let mut crowded = version.clone();
+        crowded.genes = vec![version.genes[0]; 7];
+        assert!(BlockVersion::decode(7, &spec, &crowded.encode()).is_err());
+        let mut unsorted = version;
+        unsorted.round = 3;
+        assert!(BlockVersion::decode(7, &spec, &unsorted.encode()).is_err());
+        unsorted.round = 4;
+        let origin = unsorted.origin.as_mut().unwrap();
+        origin.links.push(origin.links[0]);
+        assert!(BlockVersion::decode(7, &spec, &unsorted.encode()).is_err());
     }
 }

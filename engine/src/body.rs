@@ -1,8 +1,8 @@
 //! The commit body: the canonical bytes a journal frame carries, and the commit hash over them.
 
-use blocknet_geocode::{Cell, NetSpec};
+use blocknet_geocode::{Block, NetSpec};
 
-use crate::block::{Link, cell, decode_flag, decode_origin, encode_origin};
+use crate::block::{Origin, block, decode_flag, decode_origin, encode_origin};
 use crate::codec::{Decoder, Encoder};
 use crate::error::Fault;
 use crate::hash::{Hash, Hasher, merkle_root};
@@ -11,7 +11,7 @@ use crate::record::{Header, Place};
 use crate::time::Moment;
 
 /// Format of commit bodies written by this release.
-pub(crate) const BODY_FORMAT: u8 = 1;
+pub(crate) const BODY_FORMAT: u8 = 2;
 
 /// Where a commit's recorded time comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,9 +130,11 @@ impl CommitInfo {
     }
 
     pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, Fault> {
-        if input.u8()? != BODY_FORMAT {
-            return Err(Fault::Value {
-                what: "commit format",
+        let found = input.u8()?;
+        if found != BODY_FORMAT {
+            return Err(Fault::Format {
+                found,
+                known: BODY_FORMAT,
             });
         }
         Ok(Self {
@@ -213,11 +215,11 @@ pub(crate) struct ClosingAt {
 /// What a commit did to one block.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BlockTouch {
-    pub(crate) block: Cell,
+    pub(crate) block: Block,
     pub(crate) hash: Hash,
     pub(crate) rows: u64,
     /// Round, source and links, for a block that this commit creates.
-    pub(crate) created: Option<(u32, Option<Cell>, Vec<Link>)>,
+    pub(crate) created: Option<Origin>,
 }
 
 /// A whole commit but its payloads.
@@ -254,10 +256,7 @@ impl Body {
             out.raw(touch.block.to_packed().as_ref())
                 .raw(&touch.hash.0)
                 .u64(touch.rows);
-            out.u8(u8::from(touch.created.is_some()));
-            if let Some((round, source, links)) = &touch.created {
-                encode_origin(&mut out, *round, source.as_ref(), links);
-            }
+            encode_origin(&mut out, touch.created.as_ref());
         }
         out.0
     }
@@ -309,22 +308,18 @@ impl Body {
                 altitude_known,
             });
         }
-        let digits = spec.block_digits();
-        let mut blocks = Vec::new();
+        let mut blocks: Vec<BlockTouch> = Vec::new();
         for _ in 0..input.count(41)? {
-            let block = cell(&mut input, digits)?;
-            let hash = Hash(input.array()?);
-            let rows = input.u64()?;
-            let created = if decode_flag(&mut input)? {
-                Some(decode_origin(&mut input, digits)?)
-            } else {
-                None
-            };
             blocks.push(BlockTouch {
-                block,
-                hash,
-                rows,
-                created,
+                block: block(&mut input, &spec)?,
+                hash: Hash(input.array()?),
+                rows: input.u64()?,
+                created: decode_origin(&mut input, &spec)?,
+            });
+        }
+        if !blocks.is_sorted_by(|a, b| a.block < b.block) {
+            return Err(Fault::Value {
+                what: "order of blocks",
             });
         }
         input.finish()?;

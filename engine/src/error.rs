@@ -203,6 +203,7 @@ pub(crate) enum Fault {
     Truncated { need: usize, have: usize },
     Trailing { bytes: usize },
     Value { what: &'static str },
+    Format { found: u8, known: u8 },
 }
 
 impl fmt::Display for Fault {
@@ -213,6 +214,11 @@ impl fmt::Display for Fault {
             }
             Self::Trailing { bytes } => write!(f, "{bytes} bytes too many"),
             Self::Value { what } => write!(f, "{what} has a value that is never written"),
+            Self::Format { found, known } => write!(
+                f,
+                "written in format {found}, and this release reads {known}; use the release that \
+                 wrote it"
+            ),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every key of every table. Keys are big-endian, so that byte order is the order meant.
 #![warn(clippy::indexing_slicing)]
 
-use blocknet_geocode::Cell;
+use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::{KeyRange, Table, TableSpec};
 
 use crate::error::{Error, Fault, Result};
@@ -42,6 +42,18 @@ pub(crate) const SCHEMA: &[TableSpec] = &[
         blobs: false,
     },
     TableSpec {
+        name: "links",
+        cold: false,
+        point_reads: true,
+        blobs: false,
+    },
+    TableSpec {
+        name: "edges",
+        cold: false,
+        point_reads: true,
+        blobs: false,
+    },
+    TableSpec {
         name: "commits",
         cold: true,
         point_reads: false,
@@ -71,12 +83,16 @@ pub(crate) const ENTITIES: Table = Table(2);
 pub(crate) const TRACKS: Table = Table(3);
 /// Block versions, newest first.
 pub(crate) const BLOCKS: Table = Table(4);
+/// What each block holds of its predecessors: the live supervision copies.
+pub(crate) const LINKS: Table = Table(5);
+/// The edge registry: newest versions of blocks that no other block supervises.
+pub(crate) const EDGES: Table = Table(6);
 /// Commit headers and what each touched.
-pub(crate) const COMMITS: Table = Table(5);
+pub(crate) const COMMITS: Table = Table(7);
 /// The commits of each layer by recorded time.
-pub(crate) const MOMENTS: Table = Table(6);
+pub(crate) const MOMENTS: Table = Table(8);
 /// Applied commit, layers and their counts.
-pub(crate) const META: Table = Table(7);
+pub(crate) const META: Table = Table(9);
 
 /// Name of a table, for messages.
 pub(crate) fn table_name(table: Table) -> &'static str {
@@ -170,11 +186,39 @@ pub(crate) fn split_history(key: &[u8]) -> Result<(&[u8], Version), Fault> {
 }
 
 /// `block | inverted commit`: key of `blocks`.
-pub(crate) fn block(block: &Cell, commit: u64) -> Vec<u8> {
+pub(crate) fn block(block: &Block, commit: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(40);
     key.extend_from_slice(block.to_packed().as_ref());
     key.extend_from_slice(&(!commit).to_be_bytes());
     key
+}
+
+/// `successor | predecessor`: key of `links`. Packed blocks of a net have one length.
+pub(crate) fn link(successor: &Block, predecessor: &Block) -> Vec<u8> {
+    let mut key = successor.to_packed().as_ref().to_vec();
+    key.extend_from_slice(predecessor.to_packed().as_ref());
+    key
+}
+
+/// The inverse of [`link`].
+pub(crate) fn split_link(spec: &NetSpec, key: &[u8]) -> Result<(Block, Block), Fault> {
+    let len = spec.block_len_bytes();
+    let have = key.len();
+    let (successor, predecessor) = key.split_at_checked(len).ok_or(Fault::Truncated {
+        need: 2 * len,
+        have,
+    })?;
+    let block = |packed| {
+        spec.block_from_packed(packed)
+            .map_err(|_| Fault::Value { what: "block code" })
+    };
+    Ok((block(successor)?, block(predecessor)?))
+}
+
+/// The block that a row of `edges` is about.
+pub(crate) fn parse_edge(spec: &NetSpec, key: &[u8]) -> Result<Block, Fault> {
+    spec.block_from_packed(key)
+        .map_err(|_| Fault::Value { what: "block code" })
 }
 
 /// `commit | chunk u32`: key of `commits`; chunk 0 is the header.
@@ -236,13 +280,14 @@ mod tests {
     #[test]
     fn the_table_constants_name_their_tables() {
         let names = [
-            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, COMMITS, MOMENTS, META,
+            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, COMMITS, MOMENTS, META,
         ]
         .map(table_name);
         assert_eq!(
             names,
             [
-                "records", "history", "entities", "tracks", "blocks", "commits", "moments", "meta"
+                "records", "history", "entities", "tracks", "blocks", "links", "edges", "commits",
+                "moments", "meta"
             ]
         );
         assert_eq!(names.len(), SCHEMA.len());
@@ -264,6 +309,18 @@ mod tests {
                 b'k', 255, 255, 255, 255, 255, 255, 255, 254, 255, 255, 255, 253
             ]
         );
+        let spec = NetSpec::city();
+        let blocks = ["d06177e39", "d06177e3a"].map(|text| spec.parse_block(text).unwrap());
+        let bytes = [0xd0, 0x61, 0x77, 0xe3, 0x90, 0xd0, 0x61, 0x77, 0xe3, 0xa0];
+        assert_eq!(link(&blocks[0], &blocks[1]), bytes);
+        assert_eq!(split_link(&spec, &bytes), Ok((blocks[0], blocks[1])));
+        assert_eq!(
+            block(&blocks[0], 1),
+            [
+                0xd0, 0x61, 0x77, 0xe3, 0x90, 255, 255, 255, 255, 255, 255, 255, 254
+            ]
+        );
+        assert_eq!(parse_edge(&spec, &bytes[..5]), Ok(blocks[0]));
         assert_eq!(
             moment(LayerId(1), Moment::from_micros(-1), 3),
             [
@@ -294,7 +351,9 @@ mod tests {
         }
 
         fn hostile_bytes_are_refused_not_panicked_on(bytes: Vec<u8>) -> bool {
+            let spec = NetSpec::city();
             _ = (split_history(&bytes), parse_moment(&bytes));
+            _ = (split_link(&spec, &bytes), parse_edge(&spec, &bytes));
             true
         }
     }

@@ -81,12 +81,14 @@ pub(crate) struct Ledger {
     pub(crate) written_max: Moment,
     /// Bit `n`: something was ever filed under level `n`.
     pub(crate) levels: u128,
-    /// Blocks ever touched.
+    /// Blocks of the net.
     pub(crate) blocks: u64,
+    /// Head of the edge registry after the newest commit.
+    pub(crate) registry_head: Hash,
     pub(crate) layers: BTreeMap<LayerId, LayerState>,
 }
 
-const STATE_FORMAT: u8 = 1;
+const STATE_FORMAT: u8 = 2;
 
 impl Ledger {
     pub(crate) fn new() -> Self {
@@ -96,17 +98,19 @@ impl Ledger {
             written_max: Moment::MIN,
             levels: 0,
             blocks: 0,
+            registry_head: Hash::ZERO,
             layers: BTreeMap::new(),
         }
     }
 
     /// Value of the row `state`.
     pub(crate) fn encode_state(&self) -> Vec<u8> {
-        let mut out = Encoder::with_capacity(80);
+        let mut out = Encoder::with_capacity(112);
         out.u8(STATE_FORMAT).u64(self.commit).raw(&self.hash.0);
         out.i64(self.written_max.as_micros())
             .raw(&self.levels.to_le_bytes())
-            .u64(self.blocks);
+            .u64(self.blocks)
+            .raw(&self.registry_head.0);
         out.0
     }
 
@@ -145,6 +149,7 @@ impl Ledger {
             written_max: Moment::from_micros(input.i64()?),
             levels: u128::from_le_bytes(input.array()?),
             blocks: input.u64()?,
+            registry_head: Hash(input.array()?),
             layers: BTreeMap::new(),
         };
         input.finish()?;
@@ -210,19 +215,21 @@ mod tests {
             written_max: Moment::from_micros(9),
             levels: 1 << 100 | 1,
             blocks: 3,
+            registry_head: Hash([8; 32]),
             layers: BTreeMap::new(),
         };
         let bytes = hex(&format!(
-            "01 0500000000000000 {} 0900000000000000
-             01000000000000000000000010000000 0300000000000000",
-            "07".repeat(32)
+            "02 0500000000000000 {} 0900000000000000
+             01000000000000000000000010000000 0300000000000000 {}",
+            "07".repeat(32),
+            "08".repeat(32)
         ));
         assert_eq!(ledger.encode_state(), bytes);
         assert_eq!(Ledger::decode_state(&bytes), Ok(ledger));
         for cut in 0..bytes.len() {
             assert!(Ledger::decode_state(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        let other_format = [&[2], &bytes[1..]].concat();
+        let other_format = [&[1], &bytes[1..]].concat();
         assert!(Ledger::decode_state(&other_format).is_err());
     }
 
@@ -237,6 +244,7 @@ mod tests {
             written_max: Moment::from_micros(9),
             levels: 1 << 100 | 1,
             blocks: 3,
+            registry_head: Hash([8; 32]),
             layers: BTreeMap::new(),
         };
         let layer = LayerState {

@@ -44,17 +44,22 @@
 
 mod apply;
 mod block;
+mod blocks;
 mod body;
 mod codec;
 mod entity;
 mod error;
+mod graph;
 mod hash;
 mod key;
 mod layer;
 mod ledger;
+mod linked;
+mod linking;
 mod lock;
 mod net;
 mod open;
+mod propagate;
 mod record;
 mod request;
 mod scan;
@@ -64,15 +69,19 @@ mod time;
 mod view;
 mod writer;
 
-pub use block::{BlockVersion, Gene, Link};
+pub use block::{BlockVersion, Gene, Held, Link, Origin};
+pub use blocks::{BlockCollector, BlockSet};
 pub use body::{Basis, CommitInfo};
 pub use error::{Conflict, Error, ErrorKind, Result};
+pub use graph::{Measures, NetGraph, Territory};
 pub use hash::Hash;
 pub use key::ID_LEN_BYTES_MAX;
 pub use layer::{LayerDef, LayerId, LayerKind};
 pub use ledger::LayerState;
+pub use linked::{Blocks, LinkedNet, Neighbour, NetStats, Safety, Supervision, Walk, Walking};
 pub use net::{Net, Ticket};
 pub use open::{NetBuilder, OpenReport, Settings};
+pub use propagate::{Existing, propagate, propagate_alone};
 pub use record::{ChangeKind, End, Extent, Version};
 pub use request::{
     Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, Valid, limit,

@@ -1,24 +1,29 @@
 //! A net: one directory, its journal and its tables.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use blocknet_geocode::NetSpec;
+use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::{Batch, MemLayer, Overlay, Read, Store};
 use blocknet_wal::{FrameRef, Journal};
 use parking_lot::{Condvar, Mutex};
 
+use crate::block::Origin;
+use crate::blocks::{BlockCollector, BlockSet};
 use crate::body::Definition;
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::NetGraph;
 use crate::layer::{LayerDef, LayerId};
 use crate::ledger::Ledger;
+use crate::linking::{Blocks, newest_block};
 use crate::lock::Lock;
 use crate::open::{NetBuilder, OpenReport};
-use crate::request::{Commit, Cost, Outcome, Receipt};
+use crate::request::{Commit, Cost, Outcome, Receipt, limit};
 use crate::time::{Clock, Moment};
 use crate::view::{AsOf, View};
-use crate::writer::{Built, PayloadEq, Writer};
+use crate::writer::{Built, PayloadEq, Rule, Writer};
 
 /// Commits waiting for a sync come to at most about this many bytes; then the next one waits.
 const QUEUE_LEN_BYTES_MAX: u64 = 16 << 20;
@@ -33,6 +38,7 @@ pub struct Net {
     pub(crate) id: [u8; 16],
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) payload_eq: Arc<PayloadEq>,
+    pub(crate) rule: Rule,
     pub(crate) report: OpenReport,
     pub(crate) inner: Inner,
 }
@@ -393,8 +399,73 @@ impl Net {
             ledger: &state.ledger,
             read: &overlay,
             payload_eq: &*self.payload_eq,
+            rule: self.rule,
             now: self.clock.now(),
         })
+    }
+
+    /// Gives the net the blocks of a set that it does not have yet, each with an empty first
+    /// version, before anything is put into them: so that the links are those that the
+    /// propagation rule gives for all of them together, however many commits fill them.
+    ///
+    /// Blocks are created in order of round, in commits of at most [`limit::BLOCKS_MAX`]; `done`
+    /// is told of each when it is durable. Stopped half way, the same call later makes the same
+    /// net. Blocks that the net has already are left alone.
+    ///
+    /// * `commit`: author, reason and source of the commits; it has no assertions.
+    ///
+    /// # Errors
+    /// Those of [`Net::commit`]; [`ErrorKind::Invalid`] when `commit` has assertions.
+    ///
+    /// # Cost
+    /// A read for each block, the cost of [`crate::propagate()`], and for each new block a row and
+    /// its links.
+    pub fn expand(
+        &self,
+        blocks: &BlockSet,
+        commit: &Commit,
+        mut done: impl FnMut(&Receipt),
+    ) -> Result<()> {
+        if !commit.assertions.is_empty() {
+            return Err(Error::invalid(
+                "a commit that expands the net has no assertions",
+            ));
+        }
+        if blocks.spec() != &self.spec {
+            return Err(Error::invalid(
+                "the blocks belong to a net with another spec",
+            ));
+        }
+        let writable = self.writable()?;
+        let mut plan: Option<Expansion> = None;
+        loop {
+            let ticket = {
+                let mut state = writable.state.lock();
+                writable.check_poisoned()?;
+                // Whatever another commit did meanwhile, the rule has to see it.
+                let current = plan.filter(|plan| plan.newest == state.ledger.commit);
+                let mut current = match current {
+                    Some(current) => current,
+                    None => self
+                        .with_writer(writable, &state, |writer| Expansion::plan(writer, blocks))?,
+                };
+                let origins = current.next(limit::BLOCKS_MAX);
+                if origins.is_empty() {
+                    return Ok(());
+                }
+                let (built, mut receipt) =
+                    self.with_writer(writable, &state, |writer| writer.expand(origins, commit))?;
+                writable.enqueue(&mut state, built, &mut receipt.cost)?;
+                current.newest = state.queued;
+                plan = Some(current);
+                Ticket {
+                    net: self,
+                    receipt,
+                    newest: state.queued,
+                }
+            };
+            done(&ticket.wait()?);
+        }
     }
 
     /// Makes every commit submitted so far durable and visible.
@@ -583,6 +654,41 @@ impl Net {
         writable.store.flush()?;
         writable.journal.close()?;
         Ok(())
+    }
+}
+
+/// Blocks on their way into the net, in the order in which they are created.
+struct Expansion {
+    /// The newest commit when the rule was run, or when the plan was last followed.
+    newest: u64,
+    graph: NetGraph,
+    order: std::vec::IntoIter<u32>,
+}
+
+impl Expansion {
+    fn plan(writer: &Writer<'_>, blocks: &BlockSet) -> Result<Self> {
+        let mut new = BlockCollector::new(writer.spec);
+        for block in blocks.iter() {
+            if newest_block(writer.read, writer.spec, &block)?.is_none() {
+                new.insert(&block);
+            }
+        }
+        let known = Blocks::new(writer.read, writer.spec);
+        let graph = writer.propagate(new.finish(), &known)?;
+        Ok(Self {
+            newest: writer.ledger.commit,
+            order: graph.order().into_iter(),
+            graph,
+        })
+    }
+
+    fn next(&mut self, count: usize) -> BTreeMap<Block, Origin> {
+        let part = self.order.by_ref().take(count);
+        part.map(|index| {
+            let index = index as usize;
+            (self.graph.blocks().get(index), self.graph.origin(index))
+        })
+        .collect()
     }
 }
 

@@ -11,7 +11,7 @@ use blocknet_wal::{Env, Erasable, FileEnv, Frame, Journal, JournalOptions, Recov
 
 use crate::apply::replay;
 use crate::body::{Body, Definition};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerDef;
@@ -20,7 +20,7 @@ use crate::lock::{LOCK_FILE, Lock};
 use crate::net::{Inner, Net, ReadOnly, Writable};
 use crate::request::{Commit, Cost};
 use crate::time::{Clock, SystemClock};
-use crate::writer::PayloadEq;
+use crate::writer::{PROPAGATE, PayloadEq, Rule};
 
 const JOURNAL_DIR: &str = "journal";
 pub(crate) const TABLES_DIR: &str = "tables";
@@ -120,6 +120,7 @@ pub struct NetBuilder {
     tables: TablesKind,
     founding: Commit,
     main: LayerDef,
+    rule: Rule,
 }
 
 impl fmt::Debug for NetBuilder {
@@ -143,7 +144,15 @@ impl NetBuilder {
             tables: TablesKind::Memory,
             founding: Commit::default(),
             main: LayerDef::new("main"),
+            rule: PROPAGATE,
         }
+    }
+
+    /// Lets new blocks enter the net by another rule.
+    #[cfg(test)]
+    pub(crate) fn rule(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
     }
 
     /// Other numbers than the defaults.
@@ -237,6 +246,7 @@ impl NetBuilder {
             id,
             clock: Arc::clone(&self.clock),
             payload_eq: Arc::clone(&self.payload_eq),
+            rule: self.rule,
             report,
             inner,
         }
@@ -596,10 +606,16 @@ impl Found {
 
 fn decode_body(frame: &Frame, spec: Option<&NetSpec>) -> Result<Body> {
     let body = Body::decode(&frame.body, spec).map_err(|fault| {
-        Error::corrupt(format!(
+        let kind = match fault {
+            // The frame's checksum fits, so this is no flipped bit.
+            Fault::Format { .. } => ErrorKind::Version,
+            _ => ErrorKind::Corrupt,
+        };
+        let message = format!(
             "journal: commit {}: {fault}; the frame is intact",
             frame.seq
-        ))
+        );
+        Error::new(kind, message)
     })?;
     if body.info.number != frame.seq || body.info.hash != Hash(frame.chain) {
         return Err(Error::corrupt(format!(

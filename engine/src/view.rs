@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blocknet_geocode::{Cell, Geocode, NetSpec, StoredCode};
+use blocknet_geocode::{Block, Cell, Geocode, NetSpec, StoredCode};
 use blocknet_kv::{Bytes, KeyRange, MemLayer, Overlay, Read};
 
-use crate::apply::{decode_block, newest_block};
-use crate::block::BlockVersion;
 use crate::body::CommitInfo;
 use crate::entity::{Head, Last, Path, Track};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +12,7 @@ use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
+use crate::linked::LinkedNet;
 use crate::record::{ChangeKind, End, Extent, Header, Place, RowRef, Version, flag};
 use crate::scan::Scan;
 use crate::time::{Interval, Moment};
@@ -603,8 +602,7 @@ impl<'a> View<'a> {
         Ok(ranges)
     }
 
-    /// The states filed under a cell: by the centres of their extents. A cell at block depth gives
-    /// the records of a block.
+    /// The states filed under a cell: by the centres of their extents.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
@@ -637,30 +635,40 @@ impl<'a> View<'a> {
             .filter(|record| record.geocode.as_ref() == Some(geocode)))
     }
 
-    /// The newest version of a block in the snapshot, `None` for a cell that is no block yet.
+    /// The states filed in a block: by the centres of their extents.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
-    pub fn block(&self, block: &Cell) -> Result<Option<BlockVersion>> {
-        newest_block(&*self.read, self.spec, block)
+    pub fn in_block<'v>(
+        &'v self,
+        block: &Block,
+    ) -> Result<impl Iterator<Item = Result<Record>> + use<'v, 'a>> {
+        let (block, spec) = (*block, self.spec);
+        Ok(self.in_cell(&block.cell())?.filter(move |record| {
+            let Ok(record) = record else { return true };
+            let geocode = record.geocode.as_ref();
+            geocode.is_some_and(|geocode| spec.block(geocode) == block)
+        }))
     }
 
-    /// All versions of a block in the snapshot, newest first.
+    /// The net of blocks as it stood after `commit`, by default after the newest the snapshot
+    /// holds.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
-    pub fn block_versions(&self, block: &Cell) -> Result<Vec<BlockVersion>> {
-        let range = KeyRange::prefix(block.to_packed().as_ref());
-        let mut cursor = self.read.cursor(key::BLOCKS, &range)?;
-        let mut versions = Vec::new();
-        while let Some((row_key, value)) = cursor.entry() {
-            versions.push(decode_block(self.spec, row_key, value)?.1);
-            cursor.advance()?;
+    /// [`ErrorKind::NotFound`] for a commit that the snapshot does not hold.
+    pub fn linked(&self, commit: Option<u64>) -> Result<LinkedNet<'_>> {
+        let newest = self.ledger.commit;
+        let commit = commit.unwrap_or(newest);
+        if commit > newest {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no commit {commit}; the newest is {newest}"),
+            ));
         }
-        Ok(versions)
+        Ok(LinkedNet::new(&*self.read, self.spec, commit, newest))
     }
 
-    /// Number of blocks ever touched.
+    /// Number of blocks of the net, at the newest commit.
     pub fn block_count(&self) -> u64 {
         self.ledger.blocks
     }

@@ -1,16 +1,23 @@
 //! From a request to versions: resolving ends, dropping what changes nothing, finding the places a
 //! version closes.
 
-use blocknet_geocode::NetSpec;
+use std::collections::BTreeMap;
+
+use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::{MemLayer, Overlay, Read};
 
 use crate::apply::{Finished, Rows, Stated};
+use crate::block::Origin;
+use crate::blocks::BlockSet;
 use crate::body::{Basis, CommitInfo, Definition};
 use crate::entity::{Head, Path, Stretch, Track};
 use crate::error::{Conflict, Error, ErrorKind, Result};
+use crate::graph::NetGraph;
 use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
+use crate::linking::Blocks;
+use crate::propagate::{Existing, propagate};
 use crate::record::{
     End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, flag,
 };
@@ -19,6 +26,13 @@ use crate::time::{Interval, Moment};
 
 /// Says whether two payloads mean the same.
 pub type PayloadEq = dyn Fn(&[u8], &[u8]) -> bool + Send + Sync;
+
+/// The rule by which new blocks enter the net. Replay never asks it; a test runs another one.
+pub(crate) type Rule =
+    fn(BlockSet, &mut dyn FnMut(&Block) -> Result<Option<Existing>>) -> Result<NetGraph>;
+
+/// The rule of [`propagate`], with sources where it chooses them.
+pub(crate) const PROPAGATE: Rule = |blocks, existing| propagate(blocks, &[], existing);
 
 /// A clock this far before the last write is taken for wrong.
 pub(crate) const CLOCK_TOLERANCE_MICROS: i64 = 3_600_000_000;
@@ -31,6 +45,7 @@ pub(crate) struct Writer<'a> {
     /// The newest state, commits not yet applied included.
     pub(crate) read: &'a dyn Read,
     pub(crate) payload_eq: &'a PayloadEq,
+    pub(crate) rule: Rule,
     pub(crate) now: Moment,
 }
 
@@ -112,11 +127,77 @@ impl Writer<'_> {
             return Ok((None, receipt));
         }
         let info = self.info(commit, recorded, basis);
-        let finished = rows.finish(self.read, info)?;
+        let blocks = Blocks::new(self.read, self.spec);
+        let origins = self.origins(&rows, &blocks)?;
+        let finished = rows.finish(&blocks, info, origins)?;
         receipt.commit = Some(number);
         receipt.blocks = finished.body.blocks.len() as u64;
         receipt.new_blocks = finished.ledger.blocks - self.ledger.blocks;
         Ok((Some(Built { finished, erasable }), receipt))
+    }
+
+    /// How the blocks that the commit touches and the net does not have yet enter it.
+    fn origins(&self, rows: &Rows<'_>, blocks: &Blocks<'_>) -> Result<BTreeMap<Block, Origin>> {
+        let mut new = Vec::new();
+        for block in rows.blocks() {
+            if blocks.newest(block)?.is_none() {
+                new.push(*block);
+            }
+        }
+        if new.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let graph = self.propagate(BlockSet::new(self.spec, new), blocks)?;
+        let all = graph.blocks().iter().enumerate();
+        Ok(all
+            .map(|(index, block)| (block, graph.origin(index)))
+            .collect())
+    }
+
+    /// Runs the rule on blocks that the net does not have.
+    pub(crate) fn propagate(&self, new: BlockSet, blocks: &Blocks<'_>) -> Result<NetGraph> {
+        (self.rule)(new, &mut |block| {
+            // Nothing to look up while the net is empty.
+            if self.ledger.blocks == 0 {
+                return Ok(None);
+            }
+            blocks.existing(block)
+        })
+    }
+
+    /// Makes a commit that gives the net blocks and no content.
+    pub(crate) fn expand(
+        &self,
+        origins: BTreeMap<Block, Origin>,
+        commit: &Commit,
+    ) -> Result<(Built, Receipt)> {
+        commit.check()?;
+        let (recorded, basis) = self.recorded(commit)?;
+        let number = self.ledger.commit + 1;
+        let rows = Rows::new(self.spec, self.net, number, self.ledger);
+        let created = origins.len() as u64;
+        let finished = rows.finish(
+            &Blocks::new(self.read, self.spec),
+            self.info(commit, recorded, basis),
+            origins,
+        )?;
+        let receipt = Receipt {
+            commit: Some(number),
+            recorded,
+            basis,
+            outcomes: Vec::new(),
+            removals: 0,
+            new_entities: 0,
+            new_blocks: created,
+            blocks: created,
+            payload_bytes: 0,
+            cost: Cost::default(),
+        };
+        let built = Built {
+            finished,
+            erasable: Vec::new(),
+        };
+        Ok((built, receipt))
     }
 
     /// Settles the assertions on one entity, in the order given, and writes what is left of them.
@@ -212,7 +293,11 @@ impl Writer<'_> {
         for definition in definitions {
             rows.define(definition);
         }
-        let finished = rows.finish(self.read, self.info(commit, recorded, basis))?;
+        let finished = rows.finish(
+            &Blocks::new(self.read, self.spec),
+            self.info(commit, recorded, basis),
+            BTreeMap::new(),
+        )?;
         Ok(Built {
             finished,
             erasable: Vec::new(),

@@ -23,14 +23,15 @@
 //! let text = spec.format(&geocode);
 //! assert_eq!(spec.parse(&text)?, geocode);
 //!
-//! // A prefix is a cell; the block is the prefix at block depth.
+//! // A prefix is a cell; the block is the cell at block depth.
 //! let block = spec.block(&geocode);
 //! assert!(text.starts_with(&block.to_string()));
-//! let bounds = spec.bounds(&block);
+//! let cell = block.cell();
+//! let bounds = spec.bounds(&cell);
 //! assert!(bounds.west <= church.longitude && church.longitude < bounds.east);
 //!
 //! // As a key: block, altitude, remaining planar digits. Ranges of cells are ranges of keys.
-//! let (low, high) = spec.stored_range(&block, &block, spec.block_digits())?;
+//! let (low, high) = spec.stored_range(&cell, &cell, spec.block_digits())?;
 //! assert!((low..=high).contains(&spec.stored(&geocode, spec.block_digits())));
 //! # Ok::<(), blocknet_geocode::Error>(())
 //! ```
@@ -38,6 +39,7 @@
 
 mod axis;
 mod bits;
+mod block;
 mod cell;
 mod curve;
 mod distance;
@@ -51,6 +53,7 @@ mod text;
 mod testing;
 
 pub use bits::PackedDigits;
+pub use block::Block;
 pub use cell::{Cell, Geocode, PackedCell};
 pub use curve::{Curve, CurveKind, Hilbert, Morton};
 pub use distance::{LogicalDistance, PlanarDistance};

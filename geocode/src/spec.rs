@@ -2,7 +2,7 @@
 
 #![warn(clippy::indexing_slicing)]
 
-use crate::cell::{Cell, Geocode};
+use crate::cell::Geocode;
 use crate::curve::CurveKind;
 use crate::error::Error;
 
@@ -16,6 +16,7 @@ pub struct NetSpec {
     planar_digits: u8,
     altitude_digits: u8,
     block_digits: u8,
+    band_digits: u8,
     altitude_floor_millimetres: i64,
     altitude_step_millimetres: u64,
 }
@@ -40,6 +41,7 @@ impl NetSpec {
             planar_digits: 16,
             altitude_digits: 6,
             block_digits: 9,
+            band_digits: 0,
             altitude_floor_millimetres: -1_000_000,
             altitude_step_millimetres: 10,
         }
@@ -73,6 +75,12 @@ impl NetSpec {
         self.block_digits
     }
 
+    /// Leading altitude digits that name a block's band, 0 to [`NetSpec::altitude_digits`]. With
+    /// 0 a block is a whole cell, at all altitudes.
+    pub fn band_digits(&self) -> u8 {
+        self.band_digits
+    }
+
     /// Lower edge of the lowest altitude step, in millimetres; 0 if there are no altitude digits.
     pub fn altitude_floor_millimetres(&self) -> i64 {
         self.altitude_floor_millimetres
@@ -96,11 +104,6 @@ impl NetSpec {
     /// The highest altitude code; 0 if there are no altitude digits.
     pub(crate) fn altitude_code_max(&self) -> u64 {
         u64::MAX.checked_shr(64 - self.altitude_bits()).unwrap_or(0)
-    }
-
-    /// The block that a geocode lies in: its cell at block depth.
-    pub fn block(&self, geocode: &Geocode) -> Cell {
-        geocode.planar().ancestor(self.block_digits)
     }
 
     pub(crate) fn check_depth(&self, what: &'static str, digits: u8) -> Result<(), Error> {
@@ -134,7 +137,8 @@ impl NetSpec {
     /// | 2 | 1 | planar digits | 1 to 64 |
     /// | 3 | 1 | altitude digits | 0 to 16, with the planar ones at most 64 |
     /// | 4 | 1 | block digits | 1 to the planar digits |
-    /// | 5 | 3 | reserved | 0 |
+    /// | 5 | 1 | band digits | 0 to the altitude digits |
+    /// | 6 | 2 | reserved | 0 |
     /// | 8 | 8 | altitude floor, millimetres, signed little-endian | 0 without altitude digits |
     /// | 16 | 8 | altitude step, millimetres, little-endian | at least 1; 1 without altitude digits |
     pub fn to_bytes(&self) -> [u8; Self::LEN_BYTES] {
@@ -150,7 +154,7 @@ impl NetSpec {
             self.planar_digits,
             self.altitude_digits,
             self.block_digits,
-            0,
+            self.band_digits,
             0,
             0,
         ];
@@ -173,7 +177,7 @@ impl NetSpec {
             len: bytes.len(),
             expected: Self::LEN_BYTES,
         };
-        let Some((&[version, curve, planar, altitude, block, ..], numbers)) =
+        let Some((&[version, curve, planar, altitude, block, band, ..], numbers)) =
             bytes.split_first_chunk::<8>()
         else {
             return Err(wrong_length);
@@ -203,6 +207,7 @@ impl NetSpec {
             .planar_digits(planar)
             .altitude_digits(altitude)
             .block_digits(block)
+            .band_digits(band)
             .altitude_floor_millimetres(i64::from_le_bytes(*floor))
             .altitude_step_millimetres(u64::from_le_bytes(step))
             .build()?;
@@ -268,6 +273,13 @@ impl NetSpecBuilder {
         self
     }
 
+    /// Leading altitude digits that split a block's cell into bands, 0 to the altitude digits.
+    /// Default: 0, no bands. In the net of [`NetSpec::city`] 3 make bands of 41 m, 4 of 2.56 m.
+    pub fn band_digits(mut self, digits: u8) -> Self {
+        self.spec.band_digits = digits;
+        self
+    }
+
     /// Lower edge of the altitude axis, in millimetres. Default: -1,000,000 (-1 km).
     pub fn altitude_floor_millimetres(mut self, floor: i64) -> Self {
         self.spec.altitude_floor_millimetres = floor;
@@ -311,6 +323,7 @@ impl NetSpecBuilder {
         in_range("altitude_digits", altitude, 0, 16)?;
         in_range("planar_digits + altitude_digits", planar + altitude, 1, 64)?;
         in_range("block_digits", u64::from(spec.block_digits), 1, planar)?;
+        in_range("band_digits", u64::from(spec.band_digits), 0, altitude)?;
         in_range(
             "altitude_step_millimetres",
             spec.altitude_step_millimetres,
@@ -385,11 +398,12 @@ mod tests {
         assert_eq!(with(3, 17), parameter("altitude_digits", 17, 0, 16));
         assert_eq!(with(4, 0), parameter("block_digits", 0, 1, 16));
         assert_eq!(with(4, 17), parameter("block_digits", 17, 1, 16));
+        assert_eq!(with(5, 7), parameter("band_digits", 7, 0, 6));
         assert_eq!(
             with(16, 0),
             parameter("altitude_step_millimetres", 0, 1, u64::MAX)
         );
-        for (offset, byte) in [(5, 1), (6, 1), (7, 0x80), (3, 0)] {
+        for (offset, byte) in [(6, 1), (7, 0x80), (3, 0)] {
             let what = "reserved bytes or unused altitude axis of a net spec";
             assert_eq!(with(offset, byte), Err(Error::NotZero { what }));
         }

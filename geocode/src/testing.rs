@@ -92,6 +92,7 @@ impl Arbitrary for AnySpec {
             .planar_digits(planar_digits)
             .altitude_digits(altitude_digits)
             .block_digits(u8::arbitrary(g) % planar_digits + 1)
+            .band_digits(u8::arbitrary(g) % (altitude_digits + 1))
             .altitude_floor_millimetres(pick(g, &[-1_000_000, 0, floor, i64::MIN, i64::MAX]))
             .altitude_step_millimetres(pick(g, &[1, 3, 10, 1000, step]));
         Self(spec.build().unwrap(), false)

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(spec.parse(DESIGN_GEOCODE), Ok(geocode));
         assert_eq!(spec.indices(&geocode.planar()), (DESIGN_COLUMN, DESIGN_ROW));
         assert_eq!(geocode.altitude(), Some(101_042));
-        assert_eq!(spec.block(&geocode), cell(&DESIGN_GEOCODE[..9]));
+        assert_eq!(spec.block(&geocode).cell(), cell(&DESIGN_GEOCODE[..9]));
         let centre = spec.centre(&geocode);
         assert!((centre.longitude - position.longitude).abs() <= 360.0 / 2.0_f64.powi(33));
         assert!((centre.latitude - position.latitude).abs() <= 180.0 / 2.0_f64.powi(33));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::block::Link;
 use crate::record::{ChangeKind, Version, flag};
 use crate::testing::{NET_ID, PLACE, golden, hex};
 use crate::time::Interval;
@@ -11,7 +12,7 @@ const COMMIT_HASH: &str = "fe68a88d9e5f127d3e8200cd2ccb621979caaedd5300f8ed03de4
 
 fn info_bytes() -> Vec<u8> {
     golden(&format!(
-        r#" 01    // format
+        r#" 02    // format
             0200000000000000    // number
             ffffffffffffffff    // recorded: a microsecond before 1970
             01    // basis: asserted
@@ -85,8 +86,8 @@ fn absence() -> Header {
     }
 }
 
-fn block(packed: &str) -> Cell {
-    Cell::from_packed(&hex(packed), 9).unwrap()
+fn block(packed: &str) -> Block {
+    NetSpec::city().block_from_packed(&hex(packed)).unwrap()
 }
 
 /// A commit that defines a layer and ends the stay of an entity at a place.
@@ -109,7 +110,11 @@ fn body() -> Body {
             block: block("f000000000"),
             hash: Hash([0x55; 32]),
             rows: 6,
-            created: Some((4, Some(block("f000000000")), links)),
+            created: Some(Origin {
+                round: 4,
+                source: block("f000000000"),
+                links,
+            }),
         }],
     }
 }
@@ -135,7 +140,7 @@ fn parts() -> [Vec<u8>; 4] {
         hex(&format!("01000000 00000000 01 0c00 {PLACE}")),
         hex(&format!(
             "01000000 f000000000 {} 0600000000000000 01
-             04000000 01 f000000000 01 f000000010 01",
+             04000000 f000000000 01 f000000010 01",
             "55".repeat(32)
         )),
     ]
@@ -266,7 +271,6 @@ fn values_that_are_never_written_are_refused() {
     let at_closings = info_len + definitions.len() + assertions.len();
     let at_blocks = at_closings + closings.len();
     for (offset, byte, what) in [
-        (0, 2, "commit format"),
         (17, 3, "basis of recorded time"),
         (info_len + 4, 3, "definition"),
         (info_len + 7, 0, "layer kind"),
@@ -277,13 +281,29 @@ fn values_that_are_never_written_are_refused() {
         (at_closings + 11, 10, "level of a place"),
         (at_blocks + 8, 1, "block code"),
         (at_blocks + 49, 2, "flag"),
-        (at_blocks + 54, 2, "flag"),
+        (at_blocks + 59, 7, "number of neighbours of a block"),
+        (at_blocks + 65, 2, "flag"),
     ] {
         let mut bytes = bytes.clone();
         bytes[offset] = byte;
         let refused = Err(Fault::Value { what });
         assert_eq!(decoded(&bytes), refused, "{byte} at {offset}");
     }
+}
+
+#[test]
+fn another_format_is_told_from_damage() {
+    let mut bytes = body_bytes();
+    bytes[0] = 1;
+    assert_eq!(decoded(&bytes), Err(Fault::Format { found: 1, known: 2 }));
+}
+
+#[test]
+fn blocks_out_of_order_are_refused() {
+    let mut twice = body();
+    twice.blocks.push(twice.blocks[0].clone());
+    let what = "order of blocks";
+    assert_eq!(decoded(&twice.encode()), Err(Fault::Value { what }));
 }
 
 /// Leaves: SHA-256 of 00 and the block's 5 bytes and hash; the node above of 01 and both.
