@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod audit;
 mod block;
 mod blocks;
 mod body;
@@ -69,6 +70,7 @@ mod time;
 mod view;
 mod writer;
 
+pub use audit::{Audit, Disagreement, Finding};
 pub use block::{BlockVersion, Gene, Held, Link, Origin};
 pub use blocks::{BlockCollector, BlockSet};
 pub use body::{Basis, CommitInfo};

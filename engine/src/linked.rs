@@ -125,6 +125,24 @@ impl<'v> LinkedNet<'v> {
         newest_block_until(self.read, self.spec, block, self.commit)
     }
 
+    /// All versions of a block up to the commit, newest first.
+    ///
+    /// # Errors
+    /// As for [`LinkedNet::block`].
+    pub fn versions(&self, block: &Block) -> Result<Vec<BlockVersion>> {
+        let range = KeyRange {
+            start: key::block(block, self.commit),
+            ..KeyRange::prefix(block.to_packed().as_ref())
+        };
+        let mut cursor = self.read.cursor(key::BLOCKS, &range)?;
+        let mut versions = Vec::new();
+        while let Some((row_key, value)) = cursor.entry() {
+            versions.push(decode_block(self.spec, row_key, value)?.1);
+            cursor.advance()?;
+        }
+        Ok(versions)
+    }
+
     /// Round, source and first links of a block; `None` for a cell that was no block yet.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use blocknet_geocode::{Geocode, NetSpec, Position};
+use blocknet_geocode::{Block, Geocode, NetSpec, Position};
 
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Fault, Result};
@@ -92,6 +92,14 @@ impl Extent {
             latitude: f64::midpoint(self.south, self.north),
             altitude,
         }
+    }
+
+    /// The block in which an entity with this extent is filed: that of its anchor.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] when the anchor has no geocode in a net of `spec`.
+    pub fn block(&self, spec: &NetSpec) -> Result<Block> {
+        Ok(spec.block(&spec.encode(&self.canonical().anchor())?))
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -497,6 +505,7 @@ const ROW_CLOSING: u8 = 2;
 pub(crate) struct RowRef<'a> {
     pub(crate) version: Version,
     pub(crate) header: &'a [u8],
+    pub(crate) salt: [u8; SALT_LEN_BYTES],
     pub(crate) payload: &'a [u8],
 }
 
@@ -526,10 +535,10 @@ impl<'a> RowRef<'a> {
             index: input.u32()?,
         };
         let header = input.short()?;
-        input.raw(SALT_LEN_BYTES)?;
         Ok(Self {
             version,
             header,
+            salt: input.array()?,
             payload: input.0,
         })
     }

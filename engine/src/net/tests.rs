@@ -1,10 +1,12 @@
 //! What a net does as a whole, on a disk in memory that fails when it is told to.
 
+mod attack;
 mod clock;
 mod cost;
 mod crash;
 mod faults;
 mod limits;
+mod linking;
 mod requests;
 mod threads;
 

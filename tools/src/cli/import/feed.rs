@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use blocknet_engine::{Assertion, Commit, Moment, Net, Recorded, Ticket};
+use blocknet_engine::{Assertion, BlockCollector, Commit, Moment, Net, Recorded, Ticket};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::plan::{Plan, Planned, Refusal};
 use super::{Result, Tally};
 use crate::cli::error::CliError;
 use crate::cli::io::Io;
-use crate::input::{Feature, FeatureReader, Format, RawFeature, Rings, Sorter};
+use crate::input::{Feature, FeatureReader, Format, RawFeature, Record, Rings, SortError, Sorter};
 
 /// Most Features in a commit, and most bytes after which it takes no more.
 const FEATURES_MAX: usize = 1_000;
@@ -22,7 +22,7 @@ const RECORDED_FEATURES_MAX: usize = 20_000;
 const RECORDED_LEN_BYTES_MAX: usize = 8 << 20;
 /// Commits built while earlier ones are being synced.
 const TICKETS_MAX: usize = 8;
-/// Memory for sorting by recorded time; more goes to temporary files.
+/// Memory for the Features between the passes; more goes to temporary files.
 const SORT_LEN_BYTES: usize = 64 << 20;
 /// Features between two moves of the progress bar.
 const PROGRESS_STEP: u64 = 256;
@@ -48,10 +48,30 @@ pub(super) struct Run<'r> {
 }
 
 impl<'r> Run<'r> {
-    /// Reads the files and writes the commits. `tally` counts what is acknowledged, also when this
-    /// fails half way.
+    /// Reads the files, gives the net their blocks and writes the commits. Whatever is wrong with a
+    /// Feature is found before anything is written. `tally` counts what is acknowledged, also when
+    /// this fails half way.
     pub(super) fn feed(&self, tally: &mut Tally, io: &mut Io<'_>) -> Result<Counts> {
         let mut counts = Counts::default();
+        let mut sorter = Sorter::new(SORT_LEN_BYTES, std::env::temp_dir());
+        let mut blocks = BlockCollector::new(self.net.spec());
+        self.read(&mut counts, io, |planned, raw| {
+            // Without recorded times they stay in the order in which they come.
+            let key = planned.recorded.map_or(0, Moment::as_micros);
+            if let Some(block) = &planned.block {
+                blocks.insert(block);
+            }
+            Ok(sorter.push(key, raw.json.into_bytes())?)
+        })?;
+        let count = sorter.len();
+        let sorted = sorter.finish()?;
+        let bar = bar(io, count, "writing");
+        let expansion = Commit {
+            recorded: Recorded::Now,
+            ..self.commit.clone()
+        };
+        self.net
+            .expand(&blocks.finish(), &expansion, |receipt| tally.add(receipt))?;
         let (sender, tickets) = sync_channel::<Ticket<'r>>(TICKETS_MAX);
         let (fed, waited) = thread::scope(|scope| {
             // Building commits here overlaps with syncing earlier ones there.
@@ -61,14 +81,11 @@ impl<'r> Run<'r> {
                 }
                 Ok::<(), blocknet_engine::Error>(())
             });
-            let fed = if self.plan.recorded_at.is_some() {
-                self.by_recorded_time(&sender, &mut counts, io)
-            } else {
-                self.as_they_come(&sender, &mut counts, io)
-            };
+            let fed = self.write(sorted, &sender, &bar);
             drop(sender);
             (fed, waiter.join())
         });
+        bar.finish_and_clear();
         match waited {
             Ok(waited) => waited?,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -76,45 +93,33 @@ impl<'r> Run<'r> {
         fed.map(|()| counts)
     }
 
-    fn as_they_come(
+    /// Writes the Features: one commit for each recorded time, or as many to a commit as it takes.
+    fn write(
         &self,
+        sorted: impl Iterator<Item = Result<Record, SortError>>,
         sender: &SyncSender<Ticket<'r>>,
-        counts: &mut Counts,
-        io: &mut Io<'_>,
+        bar: &ProgressBar,
     ) -> Result<()> {
-        let mut batch = Batch::default();
-        self.read(counts, io, |planned, _| {
-            batch.push(planned.assertion);
-            if batch.is_full(FEATURES_MAX, LEN_BYTES_MAX) {
-                self.submit(&mut batch, Recorded::Now, sender)?;
+        let is_recorded = self.plan.recorded_at.is_some();
+        let (features_max, len_bytes_max) = if is_recorded {
+            (RECORDED_FEATURES_MAX, RECORDED_LEN_BYTES_MAX)
+        } else {
+            (FEATURES_MAX, LEN_BYTES_MAX)
+        };
+        let recorded = |key: i64| {
+            if is_recorded {
+                Recorded::At(Moment::from_micros(key))
+            } else {
+                Recorded::Now
             }
-            Ok(())
-        })?;
-        self.submit(&mut batch, Recorded::Now, sender)
-    }
-
-    /// Sorts by recorded time, then writes one commit for each. Whatever is wrong with a Feature
-    /// is found before anything is written.
-    fn by_recorded_time(
-        &self,
-        sender: &SyncSender<Ticket<'r>>,
-        counts: &mut Counts,
-        io: &mut Io<'_>,
-    ) -> Result<()> {
-        let mut sorter = Sorter::new(SORT_LEN_BYTES, std::env::temp_dir());
-        self.read(counts, io, |planned, raw| {
-            let recorded = planned.recorded.unwrap_or(self.plan.now);
-            Ok(sorter.push(recorded.as_micros(), raw.json.into_bytes())?)
-        })?;
-        let bar = bar(io, sorter.len(), "writing");
+        };
         let mut batch = Batch::default();
-        let mut recorded = Moment::MIN;
-        for record in sorter.finish()? {
+        let mut key = 0;
+        for record in sorted {
             let record = record?;
-            let next = Moment::from_micros(record.key);
-            if next != recorded || batch.is_full(RECORDED_FEATURES_MAX, RECORDED_LEN_BYTES_MAX) {
-                self.submit(&mut batch, Recorded::At(recorded), sender)?;
-                recorded = next;
+            if record.key != key || batch.is_full(features_max, len_bytes_max) {
+                self.submit(&mut batch, recorded(key), sender)?;
+                key = record.key;
             }
             let json = String::from_utf8_lossy(&record.bytes);
             let planned = self.planned(&json).map_err(|reason| CliError::Refused {
@@ -124,8 +129,7 @@ impl<'r> Run<'r> {
             batch.push(planned.1.assertion);
             bar.inc(1);
         }
-        bar.finish_and_clear();
-        self.submit(&mut batch, Recorded::At(recorded), sender)
+        self.submit(&mut batch, recorded(key), sender)
     }
 
     fn planned<'j>(&self, json: &'j str) -> Result<(Feature<'j>, Planned), Refusal> {

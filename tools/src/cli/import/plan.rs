@@ -3,7 +3,7 @@
 use blocknet_engine::{
     Assertion, ChangeKind, End, Extent, ID_LEN_BYTES_MAX, LayerId, Moment, Valid, limit,
 };
-use blocknet_geocode::NetSpec;
+use blocknet_geocode::{Block, NetSpec};
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
@@ -48,13 +48,15 @@ pub(crate) enum Refusal {
     #[error("it holds until {to}, before it starts at {from}")]
     Backwards { from: Moment, to: Moment },
     #[error("its place has no geocode in this store: {0}")]
-    Place(#[from] blocknet_geocode::Error),
+    Place(blocknet_engine::Error),
 }
 
 /// A Feature as an assertion, and when it was recorded where the file says so.
 pub(crate) struct Planned {
     pub(crate) assertion: Assertion,
     pub(crate) recorded: Option<Moment>,
+    /// The block it is filed in; `None` for an absence.
+    pub(crate) block: Option<Block>,
 }
 
 impl Plan {
@@ -85,9 +87,10 @@ impl Plan {
                 floor: extent.floor,
                 top: extent.top,
             });
-        if let Some(extent) = &extent {
-            self.spec.encode(&extent.anchor())?;
-        }
+        let block = match &extent {
+            Some(extent) => Some(extent.block(&self.spec).map_err(Refusal::Place)?),
+            None => None,
+        };
         let recorded = match &self.recorded_at {
             None => None,
             Some(property) => {
@@ -109,6 +112,7 @@ impl Plan {
         Ok(Planned {
             assertion: assertion.valid(valid).kind(self.kind),
             recorded,
+            block,
         })
     }
 
