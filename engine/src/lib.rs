@@ -64,6 +64,7 @@ mod propagate;
 mod record;
 mod request;
 mod scan;
+mod simulate;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -89,6 +90,7 @@ pub use request::{
     Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, Valid, limit,
 };
 pub use scan::Scan;
+pub use simulate::{Dimensions, Mode, SimulatedNet, Simulation, safety_within_territories};
 pub use time::{Clock, Interval, Moment, SystemClock};
 pub use view::{AsOf, PlaceRange, Record, TimelineEntry, View};
 pub use writer::PayloadEq;

@@ -1,6 +1,6 @@
 //! A net: one directory, its journal and its tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -701,13 +701,25 @@ impl Expansion {
         })
     }
 
+    /// The next blocks, with their links to those that are there already or come with them. Links
+    /// to later ones come with those.
     fn next(&mut self, count: usize) -> BTreeMap<Block, Origin> {
         let part = self.order.by_ref().take(count);
-        part.map(|index| {
-            let index = index as usize;
-            (self.graph.blocks().get(index), self.graph.origin(index))
-        })
-        .collect()
+        let mut origins: BTreeMap<Block, Origin> = part
+            .map(|index| {
+                let index = index as usize;
+                (self.graph.blocks().get(index), self.graph.origin(index))
+            })
+            .collect();
+        let now: BTreeSet<Block> = origins.keys().copied().collect();
+        for origin in origins.values_mut() {
+            origin.links.retain(|link| {
+                link.from_neighbour
+                    || now.contains(&link.block)
+                    || !self.graph.blocks().contains(&link.block)
+            });
+        }
+        origins
     }
 }
 

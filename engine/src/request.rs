@@ -17,8 +17,8 @@ pub mod limit {
     pub const ASSERTIONS_MAX: usize = 100_000;
     /// Most bytes of payloads and ids in one commit: what fits a journal frame.
     pub const COMMIT_LEN_BYTES_MAX: usize = 40 << 20;
-    /// Most blocks in one commit that expands the net: about 2 MB of its journal frame.
-    pub const BLOCKS_MAX: usize = 20_000;
+    /// Most blocks in one commit that expands the net: about 100 KB of its journal frame.
+    pub const BLOCKS_MAX: usize = 1_000;
 }
 
 /// When an assertion holds in the world.

@@ -14,6 +14,7 @@ mod history;
 mod import;
 mod io;
 mod layer;
+mod net;
 mod put;
 mod query;
 mod render;
@@ -72,6 +73,7 @@ enum Command {
     Diff(Box<replay::DiffArgs>),
     Transients(Box<replay::TransientsArgs>),
     Stats(stats::Args),
+    Net(net::Args),
     Geocode(geocode::Args),
     Demo(demo::Args),
 }
@@ -116,6 +118,7 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Diff(args) => replay::diff(&args, io),
         Command::Transients(args) => replay::transients(&args, io),
         Command::Stats(args) => stats::run(&args, io),
+        Command::Net(args) => net::run(&args, io),
         Command::Geocode(args) => geocode::run(&args, io),
         Command::Demo(args) => demo::run(&args, io),
     }

@@ -5,6 +5,7 @@
 mod cli {
     mod arguments;
     mod import;
+    mod net;
     mod support;
     mod write;
 }

@@ -15,6 +15,7 @@ mod support {
 }
 mod real_suite {
     pub(crate) mod kill;
+    pub(crate) mod net;
     pub(crate) mod registers;
     pub(crate) mod windows;
 }

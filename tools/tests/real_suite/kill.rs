@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::real_suite::net::check_rule;
 use crate::support::run::{Random, blocknet, count, data, json, lines};
 
 const ARGS: [&str; 7] = [
@@ -121,6 +122,8 @@ fn an_import_killed_at_any_moment_continues() {
             &["--as-of", "2011-01-01", "--valid-at", "2010-01-01"],
         );
         assert_eq!(found, 4_583);
+        let stats = check_rule(store);
+        assert_eq!(stats.supervised, stats.measures.blocks);
         std::fs::remove_dir_all(store).unwrap();
     }
     println!("killed {done} times in {round} stores, {midway} times midway");

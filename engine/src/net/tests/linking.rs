@@ -344,14 +344,31 @@ fn an_expanded_net_is_the_one_the_rule_gives_for_the_whole_set() {
     let made: u64 = receipts.iter().map(|receipt| receipt.new_blocks).sum();
     assert_eq!(made, blocks.len() as u64);
     let graph = propagate_alone(blocks.clone(), &[]);
+    assert!(receipts.len() > 1, "in several commits");
     let all = origins(&net);
-    let expected: BTreeMap<Block, Origin> = graph
+    let expected: BTreeMap<Block, (u32, Block)> = graph
         .blocks()
         .iter()
         .enumerate()
-        .map(|(index, block)| (block, graph.origin(index)))
+        .map(|(index, block)| (block, (graph.round(index), graph.source(index))))
         .collect();
-    assert_eq!(all, expected);
+    let found = all.iter();
+    let found: BTreeMap<Block, (u32, Block)> = found
+        .map(|(block, origin)| (*block, (origin.round, origin.source)))
+        .collect();
+    assert_eq!(found, expected);
+    // Every link stands in the origin of the later of its two blocks.
+    for index in 0..graph.blocks().len() {
+        let block = graph.blocks().get(index);
+        for next in graph.successors(index) {
+            let later = &all[&graph.blocks().get(next)].links;
+            assert!(
+                later
+                    .iter()
+                    .any(|link| link.block == block && link.from_neighbour)
+            );
+        }
+    }
     // A second time there is nothing to do.
     net.expand(&blocks, &Commit::default(), |_| panic!("nothing is new"))
         .unwrap();
@@ -363,6 +380,7 @@ fn an_expanded_net_is_the_one_the_rule_gives_for_the_whole_set() {
     let stats = empty.linked(None).unwrap().stats().unwrap();
     assert_eq!(stats.measures.links, measures.links);
     assert_eq!(stats.measures.longest, measures.longest);
+    assert_eq!(stats.measures.out_degree, measures.out_degree);
     let linked = empty.linked(None).unwrap();
     for index in (0..blocks.len()).step_by(97) {
         let safety = linked.safety(&blocks.get(index)).unwrap().unwrap();
