@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use blocknet_engine::{AsOf, ChangeKind, Commit, LayerId, Moment, Net, Record, Recorded, View};
+use blocknet_geocode::Position;
 use blocknet_query::{Area, Match, Selection, UnknownHeight, Window};
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
@@ -217,6 +218,24 @@ pub(crate) fn numbers(text: &str) -> Option<Vec<f64>> {
     text.split(',')
         .map(|number| number.trim().parse().ok())
         .collect()
+}
+
+/// A place as an argument.
+pub(crate) fn position(text: &str) -> Result<Position, String> {
+    let (longitude, latitude, altitude) = match numbers(text).as_deref() {
+        Some(&[longitude, latitude]) => (longitude, latitude, None),
+        Some(&[longitude, latitude, metres]) => (longitude, latitude, Some(metres)),
+        _ => {
+            return Err(format!(
+                "`{text}` is no place: write LON,LAT or LON,LAT,ALT in degrees and metres"
+            ));
+        }
+    };
+    Ok(Position {
+        longitude,
+        latitude,
+        altitude,
+    })
 }
 
 impl FromStr for BoxArg {

@@ -39,6 +39,10 @@ pub(crate) struct Args {
     /// are shorter]
     #[arg(long, value_name = "N", help_heading = "Geocodes (fixed for ever)")]
     block_digits: Option<u8>,
+    /// Leading altitude digits that split a block into bands; 0 for none
+    #[arg(long, value_name = "N", default_value_t = NetSpec::city().band_digits(),
+          help_heading = "Geocodes (fixed for ever)")]
+    band_digits: u8,
     /// Lowest altitude, millimetres
     #[arg(long, value_name = "MM", allow_negative_numbers = true,
           default_value_t = NetSpec::city().altitude_floor_millimetres(),
@@ -71,6 +75,7 @@ pub(crate) struct SpecJson {
     planar_digits: u8,
     altitude_digits: u8,
     block_digits: u8,
+    band_digits: u8,
     altitude_floor_mm: i64,
     altitude_step_mm: u64,
 }
@@ -82,6 +87,7 @@ impl From<&NetSpec> for SpecJson {
             planar_digits: spec.planar_digits(),
             altitude_digits: spec.altitude_digits(),
             block_digits: spec.block_digits(),
+            band_digits: spec.band_digits(),
             altitude_floor_mm: spec.altitude_floor_millimetres(),
             altitude_step_mm: spec.altitude_step_millimetres(),
         }
@@ -90,9 +96,13 @@ impl From<&NetSpec> for SpecJson {
 
 impl SpecJson {
     pub(crate) fn text(&self) -> String {
+        let bands = match self.band_digits {
+            0 => String::new(),
+            digits => format!(", {digits} of them for the bands of a block"),
+        };
         format!(
             "{} order, {} planar digits of which {} name the block, {} altitude digits of {} mm \
-             from {} mm",
+             from {} mm{bands}",
             self.curve,
             self.planar_digits,
             self.block_digits,
@@ -120,6 +130,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         .curve(curve)
         .planar_digits(args.planar_digits)
         .altitude_digits(args.altitude_digits)
+        .band_digits(args.band_digits)
         .altitude_floor_millimetres(args.altitude_floor)
         .altitude_step_millimetres(args.altitude_step);
     let spec = match args.block_digits {

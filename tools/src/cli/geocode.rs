@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use blocknet_geocode::{Cell, NetSpec, Position};
+use blocknet_geocode::{Cell, NetSpec};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::args::numbers;
+use super::args::position;
 use super::error::{CliError, Result};
 use super::io::Io;
 use super::{DONE, store};
@@ -81,23 +81,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
 }
 
 fn encode(spec: &NetSpec, place: &str, io: &mut Io<'_>) -> Result<()> {
-    let position = match numbers(place).as_deref() {
-        Some(&[longitude, latitude]) => Position {
-            longitude,
-            latitude,
-            altitude: None,
-        },
-        Some(&[longitude, latitude, metres]) => Position {
-            longitude,
-            latitude,
-            altitude: Some(metres),
-        },
-        _ => {
-            return Err(CliError::usage(format!(
-                "`{place}` is no place: write LON,LAT or LON,LAT,ALT in degrees and metres"
-            )));
-        }
-    };
+    let position = position(place).map_err(CliError::usage)?;
     let geocode = spec.encode(&position)?;
     let encoded = Encoded {
         geocode: spec.format(&geocode),
@@ -127,14 +111,20 @@ fn decode(spec: &NetSpec, code: &str, io: &mut Io<'_>) -> Result<()> {
         f64::midpoint(bounds.west, bounds.east),
         f64::midpoint(bounds.south, bounds.north),
     ];
-    let in_block = cell.digits() >= spec.block_digits();
+    // Which band a cell is in, only an altitude tells.
+    let block = if code.contains('-') {
+        Some(spec.block(&spec.parse(code)?).to_string())
+    } else {
+        let in_block = cell.digits() >= spec.block_digits() && spec.band_digits() == 0;
+        in_block.then(|| cell.ancestor(spec.block_digits()).to_string())
+    };
     let decoded = Decoded {
         code: code.to_ascii_lowercase(),
         digits: cell.digits(),
         bounds: [bounds.west, bounds.south, bounds.east, bounds.north],
         altitude: altitude.map(|(low, high)| [low, high]),
         centre,
-        block: in_block.then(|| cell.ancestor(spec.block_digits()).to_string()),
+        block,
     };
     if io.is_json() {
         return io.object(&decoded);

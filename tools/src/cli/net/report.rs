@@ -1,6 +1,6 @@
 //! What can be said about a net of blocks, stored or simulated, as JSON and for people.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anstyle::Style;
 use blocknet_engine::{Measures, NetGraph, safety_within_territories};
@@ -167,14 +167,18 @@ impl Report {
         let mut within_sums = vec![0; numbers.len()];
         let top = measures.longest.iter().max().copied().unwrap_or(0);
         let mut by_safety = vec![0; top as usize + 1];
-        let mut by_distance = vec![Sums::default(); measures.rounds as usize + 1];
+        // A damaged store may claim any round: nothing is sized by one.
+        let mut by_distance: BTreeMap<u32, Sums> = BTreeMap::new();
         let sides = if graph.spec().band_digits() > 0 { 6 } else { 4 };
         let mut by_in_degree = vec![Sums::default(); sides + 1];
         let mut by_out_degree = by_in_degree.clone();
         for index in 0..graph.blocks().len() {
             within_sums[numbers[&graph.source(index)]] += u64::from(within[index]);
             by_safety[measures.longest[index] as usize] += 1;
-            by_distance[graph.round(index) as usize].add(measures, index);
+            by_distance
+                .entry(graph.round(index))
+                .or_default()
+                .add(measures, index);
             by_in_degree[graph.predecessors(index).count()].add(measures, index);
             by_out_degree[graph.successors(index).count()].add(measures, index);
         }
@@ -211,8 +215,8 @@ impl Report {
                 .filter(|&(_, blocks)| blocks > 0)
                 .map(|(safety, blocks)| SafetyJson { safety, blocks })
                 .collect(),
-            safety_by_distance: (0..)
-                .zip(by_distance)
+            safety_by_distance: by_distance
+                .into_iter()
                 .filter_map(|(distance, sums)| {
                     let means = sums.means()?;
                     Some(DistanceJson { distance, means })
@@ -319,7 +323,12 @@ impl Report {
             .right(&[0, 2, 3, 5, 6]);
         let most = self.sources.iter().map(|source| source.territory).max();
         let most = float(most.unwrap_or(0));
-        for (source, number) in self.sources.iter().zip(1..).take(SOURCE_ROWS_MAX) {
+        let mut shown: Vec<&SourceJson> = self.sources.iter().collect();
+        if shown.len() > SOURCE_ROWS_MAX {
+            // Of many, those that matter; few stay in the order of their speeds.
+            shown.sort_by_key(|source| std::cmp::Reverse(source.territory));
+        }
+        for (source, number) in shown.into_iter().zip(1..).take(SOURCE_ROWS_MAX) {
             let share = ratio(source.territory, self.blocks);
             table.row([
                 (u32::to_string(&number), Style::new()),
@@ -349,7 +358,7 @@ impl Report {
             "Safety by distance from the source",
             "means of the longest and of the shortest way outward, in links",
         )?;
-        let width = (self.rounds + 1).div_ceil(DISTANCE_ROWS_MAX);
+        let width = (self.rounds / DISTANCE_ROWS_MAX) + 1;
         let mut rows: Vec<(String, MeansJson)> = Vec::new();
         for first in (0..=self.rounds).step_by(width as usize) {
             let last = (first + (width - 1)).min(self.rounds);
