@@ -145,8 +145,7 @@ impl NetGraph {
     /// The indices of all blocks in order of (round, block code): the order in which they can be
     /// created, each after its predecessors.
     pub fn order(&self) -> Vec<u32> {
-        let count = u32::try_from(self.blocks.len()).expect("a graph has fewer than 2^32 blocks");
-        let mut order: Vec<u32> = (0..count).collect();
+        let mut order: Vec<u32> = (0..number(self.blocks.len())).collect();
         order.sort_by_key(|&index| self.rounds[index as usize]);
         order
     }
@@ -205,7 +204,6 @@ impl NetGraph {
         measures.islands = self.islands();
         // Kahn: what cannot be taken away one after another lies on a cycle.
         let mut order: Vec<u32> = Vec::with_capacity(count);
-        let number = |index: usize| u32::try_from(index).expect("a graph has fewer than 2^32");
         order.extend((0..count).filter(|&index| waiting[index] == 0).map(number));
         let mut at = 0;
         while let Some(&index) = order.get(at) {
@@ -281,6 +279,11 @@ impl NetGraph {
         }
         islands
     }
+}
+
+/// An index, or how many there are, in less space.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a graph has fewer than 2^32 blocks")
 }
 
 /// What [`NetGraph::measure`] counts.

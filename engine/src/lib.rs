@@ -81,7 +81,9 @@ pub use hash::Hash;
 pub use key::ID_LEN_BYTES_MAX;
 pub use layer::{LayerDef, LayerId, LayerKind};
 pub use ledger::LayerState;
-pub use linked::{Blocks, LinkedNet, Neighbour, NetStats, Safety, Supervision, Walk, Walking};
+pub use linked::{
+    Blocks, LinkedNet, Neighbour, NetStats, Registry, Safety, Supervision, Walk, Walking,
+};
 pub use net::{Net, Ticket};
 pub use open::{NetBuilder, OpenReport, Settings};
 pub use propagate::{Existing, propagate, propagate_alone};

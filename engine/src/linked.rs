@@ -68,7 +68,7 @@ pub struct Safety {
     /// The shortest such way.
     pub shortest: u32,
     /// Blocks that supervise it directly.
-    pub supervisors: u32,
+    pub supervisors: usize,
     /// Whether it stands in the edge registry, having none.
     pub in_registry: bool,
     /// Blocks that build on it, directly or not.
@@ -83,6 +83,9 @@ pub enum Walking {
     /// From successors to predecessors, to the source.
     Inward,
 }
+
+/// The blocks of the edge registry with what is held of them: see [`LinkedNet::registry`].
+pub type Registry<'v> = Box<dyn Iterator<Item = Result<(Block, Held)>> + 'v>;
 
 /// What [`LinkedNet::stats`] counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,10 +244,10 @@ impl<'v> LinkedNet<'v> {
             at += 1;
             let successors = self.around(&next, Walking::Outward)?;
             for successor in &successors {
-                if !found.contains_key(&successor.block) {
-                    found.insert(successor.block, Vec::new());
+                found.entry(successor.block).or_insert_with(|| {
                     ranks.push(successor.version.rank(&successor.block));
-                }
+                    Vec::new()
+                });
             }
             let successors = successors.into_iter().map(|successor| successor.block);
             found.insert(next, successors.collect());
@@ -265,7 +268,7 @@ impl<'v> LinkedNet<'v> {
         Ok(Some(Safety {
             longest,
             shortest,
-            supervisors: u32::try_from(supervisors).expect("a block has at most six neighbours"),
+            supervisors,
             in_registry: supervisors == 0,
             descendants: ranks.len() as u64 - 1,
         }))
@@ -303,7 +306,7 @@ impl<'v> LinkedNet<'v> {
     /// # Cost
     /// For the newest commit one pass over the registry; for a past one, of which no copy is
     /// kept, a few reads for every block of the net.
-    pub fn registry(&self) -> Result<Box<dyn Iterator<Item = Result<(Block, Held)>> + 'v>> {
+    pub fn registry(&self) -> Result<Registry<'v>> {
         let net = *self;
         if self.commit == self.newest {
             let mut cursor = self.read.cursor(key::EDGES, &KeyRange::all())?;

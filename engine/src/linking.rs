@@ -164,7 +164,7 @@ pub(crate) fn held_by(
 }
 
 /// What the commit does in one block.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Change {
     /// Root over what the commit did in the block.
     pub(crate) root: Hash,

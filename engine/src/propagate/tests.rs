@@ -36,7 +36,7 @@ impl Arbitrary for Shape {
             .planar_digits(4)
             .block_digits(*g.choose(&[2, 4]).unwrap())
             .altitude_digits(2)
-            .band_digits(if banded { 1 } else { 0 })
+            .band_digits(u8::from(banded))
             .build()
             .unwrap();
         let side = 1_u128 << (2 * u32::from(spec.block_digits()));

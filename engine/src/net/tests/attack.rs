@@ -93,10 +93,6 @@ fn found(net: &Net) -> BTreeSet<Disagreement> {
     found
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one attack, step by step; each step is a line of the table in DESIGN.md"
-)]
 fn attack(net: &Net, target: Target, skill: Skill) {
     let (number, house_number) = match target {
         Target::Old => (3, 2),

@@ -388,7 +388,7 @@ fn an_expanded_net_is_the_one_the_rule_gives_for_the_whole_set() {
             (safety.longest, safety.shortest),
             (measures.longest[index], measures.shortest[index])
         );
-        assert_eq!(safety.supervisors as usize, graph.successors(index).count());
+        assert_eq!(safety.supervisors, graph.successors(index).count());
         let walked = linked.walk(&blocks.get(index), Walking::Outward).count() as u64;
         assert_eq!(walked, safety.descendants + 1);
         let source = linked

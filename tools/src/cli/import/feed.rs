@@ -64,7 +64,7 @@ impl<'r> Run<'r> {
             Ok(sorter.push(key, raw.json.into_bytes())?)
         })?;
         let count = sorter.len();
-        let sorted = sorter.finish()?;
+        let features = sorter.finish()?;
         let bar = bar(io, count, "writing");
         let expansion = Commit {
             recorded: Recorded::Now,
@@ -81,7 +81,7 @@ impl<'r> Run<'r> {
                 }
                 Ok::<(), blocknet_engine::Error>(())
             });
-            let fed = self.write(sorted, &sender, &bar);
+            let fed = self.write(features, &sender, &bar);
             drop(sender);
             (fed, waiter.join())
         });
@@ -96,7 +96,7 @@ impl<'r> Run<'r> {
     /// Writes the Features: one commit for each recorded time, or as many to a commit as it takes.
     fn write(
         &self,
-        sorted: impl Iterator<Item = Result<Record, SortError>>,
+        features: impl Iterator<Item = Result<Record, SortError>>,
         sender: &SyncSender<Ticket<'r>>,
         bar: &ProgressBar,
     ) -> Result<()> {
@@ -115,7 +115,7 @@ impl<'r> Run<'r> {
         };
         let mut batch = Batch::default();
         let mut key = 0;
-        for record in sorted {
+        for record in features {
             let record = record?;
             if record.key != key || batch.is_full(features_max, len_bytes_max) {
                 self.submit(&mut batch, recorded(key), sender)?;

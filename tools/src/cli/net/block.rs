@@ -75,7 +75,7 @@ struct GeneJson {
 struct SafetyJson {
     longest: u32,
     shortest: u32,
-    supervisors: u32,
+    supervisors: usize,
     in_registry: bool,
     descendants: u64,
 }
