@@ -3,9 +3,10 @@
 
 use super::house;
 use crate::testing::day;
-use crate::{Assertion, Commit, Cost, Extent, LayerId, Net, Valid};
-use blocknet_geocode::NetSpec;
+use crate::{Assertion, BlockSet, Commit, Cost, Extent, Hash, LayerId, Net, Valid};
+use blocknet_geocode::{Block, NetSpec};
 use blocknet_wal::MemEnv;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Ids and payloads of one length, so that only what is measured differs.
@@ -90,5 +91,89 @@ fn it_does_not_depend_on_the_length_of_the_history() {
     for version in 2..=2000 {
         let cost = modify(&net, house(0), version);
         assert_same(first, cost);
+    }
+}
+
+/// The house in the block at a column and row of a grid.
+fn in_grid(column: u32, row: u32) -> Extent {
+    let (width, height) = (360.0 / f64::from(1 << 18), 180.0 / f64::from(1 << 18));
+    let west = (10.4 + f64::from(column)) * width;
+    let south = (10.4 + f64::from(row)) * height;
+    Extent::flat(west, south, west + 0.1 * width, south + 0.1 * height)
+}
+
+/// All versions of all blocks.
+fn versions(net: &Net) -> BTreeMap<(Block, u64), Hash> {
+    let view = net.now_view().unwrap();
+    let linked = view.linked(None).unwrap();
+    let mut all = BTreeMap::new();
+    for found in linked.blocks().unwrap() {
+        let (block, _) = found.unwrap();
+        for version in linked.versions(&block).unwrap() {
+            all.insert((block, version.commit), version.hash);
+        }
+    }
+    all
+}
+
+/// What a commit on `number` costs; checks that it makes one version, of the block of `extent`,
+/// and leaves every version of every block as it was. The cost comes with the block's numbers of
+/// predecessors and successors.
+fn alone(net: &Net, number: u32, extent: Extent, version: u32) -> (Cost, [usize; 2]) {
+    let block = net
+        .spec()
+        .block(&net.spec().encode(&extent.anchor()).unwrap());
+    let before = versions(net);
+    let commit = Commit::new("test", vec![assertion(number, extent, version)]);
+    let receipt = net.commit(&commit).unwrap();
+    let mut after = versions(net);
+    let own = after.remove(&(block, receipt.commit.unwrap()));
+    assert!(own.is_some(), "the block written has a new version");
+    assert!(after == before, "no other version came, went or changed");
+    let view = net.now_view().unwrap();
+    let linked = view.linked(None).unwrap();
+    let predecessors = linked.predecessors(&block).unwrap().len();
+    let successors = linked.successors(&block).unwrap().len();
+    (receipt.cost, [predecessors, successors])
+}
+
+fn assert_within_a_twentieth(small: Cost, large: Cost) {
+    let close = |a: u64, b: u64| a.abs_diff(b) * 20 <= a.min(b);
+    assert!(close(small.kv_bytes, large.kv_bytes), "{small:?} {large:?}");
+    assert!(
+        close(small.journal_bytes, large.journal_bytes),
+        "{small:?} {large:?}"
+    );
+}
+
+#[test]
+fn it_does_not_depend_on_what_builds_on_the_block() {
+    let [small, large] = [10, 100].map(|side| {
+        let net = net();
+        let at = |number: u32| in_grid(number % side, number / side);
+        let spec = *net.spec();
+        let blocks = (0..side * side).map(|n| spec.block(&spec.encode(&at(n).anchor()).unwrap()));
+        let blocks = BlockSet::new(&spec, blocks);
+        net.expand(&blocks, &Commit::new("test", Vec::new()), |_| ())
+            .unwrap();
+        fill(&net, side * side, at);
+        let middle = side / 2 * side + side / 2;
+        // Two blocks away from the middle in each direction, all within the grid, and the middle,
+        // on which all blocks build; then new ones, one beside the other, north of the grid.
+        let modified = [middle, middle + 2 * side + 2, middle - 2 * side - 2];
+        let new = side * side..side * side + 3;
+        let modified = modified.map(|number| alone(&net, number, at(number), 1));
+        let new: Vec<_> = new
+            .map(|number| alone(&net, number, at(number), 0))
+            .collect();
+        let view = net.now_view().unwrap();
+        assert_eq!(view.block_count(), u64::from(side * side + 3));
+        [&modified[..], &new[..]].concat()
+    });
+    assert_eq!(small.len(), 6);
+    for ((small, small_links), (large, large_links)) in std::iter::zip(small, large) {
+        assert_eq!(small_links, large_links, "the same kind of place");
+        assert_eq!(small.kv_writes, large.kv_writes);
+        assert_within_a_twentieth(small, large);
     }
 }
