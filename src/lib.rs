@@ -34,7 +34,9 @@
 //! # Where to go on
 //!
 //! * [`Net`]: create, open, commit; [`Net::submit`] for many commits in flight.
-//! * [`View`]: by id, by place, history, timeline, blocks and commits.
+//! * [`View`]: by id, by place, history, timeline and commits.
+//! * [`View::linked`]: the net of blocks, who links to whom and who vouches for what;
+//!   [`Net::expand`] gives it blocks ahead of their content, [`Net::audit`] recomputes every hash.
 //! * [`query`]: areas, and [`replay`](query::replay), [`diff`](query::diff) and
 //!   [`transients`](query::transients) along either time axis.
 //! * [`geocode`]: places as codes, cells, neighbours, logical distance.
