@@ -333,9 +333,9 @@ fn grid(side: u32, modify: &mut Series, insert: &mut Series, failures: &mut Vec<
     };
     let (mean, greatest) = descendants(&graph, &sample);
     drop(graph);
-    let size = format!("{count} blocks");
+    let blocks = format!("{count} blocks");
     modify.add(
-        &size,
+        &blocks,
         &receipts,
         &format!("versions made 1, a cascade {mean:.1} more (greatest {greatest})"),
     );
@@ -350,7 +350,7 @@ fn grid(side: u32, modify: &mut Series, insert: &mut Series, failures: &mut Vec<
     if let Err(why) = check_versions(net, &before, newest, &expected) {
         failures.push(format!("{count} blocks, insertions: {why}"));
     }
-    insert.add(&size, &receipts, "versions made 1");
+    insert.add(&blocks, &receipts, "versions made 1");
 }
 
 /// One block with so many records: modifies a hundred, chosen at random with repetition.

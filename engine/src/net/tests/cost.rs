@@ -152,17 +152,29 @@ fn it_does_not_depend_on_what_builds_on_the_block() {
         let net = net();
         let at = |number: u32| in_grid(number % side, number / side);
         let spec = *net.spec();
-        let blocks = (0..side * side).map(|n| spec.block(&spec.encode(&at(n).anchor()).unwrap()));
-        let blocks = BlockSet::new(&spec, blocks);
+        let blocks_in_rows: Vec<Block> = (0..side * side)
+            .map(|number| spec.block(&spec.encode(&at(number).anchor()).unwrap()))
+            .collect();
+        let blocks = BlockSet::new(&spec, blocks_in_rows.iter().copied());
         net.expand(&blocks, &Commit::new("test", Vec::new()), |_| ())
             .unwrap();
         fill(&net, side * side, at);
-        let middle = side / 2 * side + side / 2;
-        // Two blocks away from the middle in each direction, all within the grid, and the middle,
-        // on which all blocks build; then new ones, one beside the other, north of the grid.
+        let source = net
+            .now_view()
+            .unwrap()
+            .linked(None)
+            .unwrap()
+            .graph()
+            .unwrap()
+            .sources()[0];
+        let middle = blocks_in_rows.iter().position(|block| *block == source);
+        let middle = u32::try_from(middle.unwrap()).unwrap();
+        // The source, on which all blocks build, and two away from it in both directions; then new
+        // ones, one beside the other, north of the grid.
         let modified = [middle, middle + 2 * side + 2, middle - 2 * side - 2];
         let new = side * side..side * side + 3;
         let modified = modified.map(|number| alone(&net, number, at(number), 1));
+        assert_eq!(modified[0].1, [0, 4], "all links of a source go out");
         let new: Vec<_> = new
             .map(|number| alone(&net, number, at(number), 0))
             .collect();
