@@ -492,3 +492,30 @@ fn successors(
     }
     Ok(successors)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{NET_ID, hex};
+
+    /// SHA-256 over: length 19 as u64 and "blocknet/registry/1", the net's id, the head before, the
+    /// number of blocks changed as u64; for each its code with length 5 as u64, then 01 and its
+    /// newest hash, or 00 and zeros where it leaves. Computed with Python's hashlib.
+    #[test]
+    fn a_registry_head_is_this_hash() {
+        let block = |packed: &str| NetSpec::city().block_from_packed(&hex(packed)).unwrap();
+        let changes = BTreeMap::from([
+            (block("f000000000"), Some(Hash([7; 32]))),
+            (block("f000000010"), None),
+        ]);
+        let before = Hash([5; 32]);
+        assert_eq!(
+            next_registry_head(&NET_ID, before, &changes).to_string(),
+            "64cc30da96b15fd86dbc862c59f6e6db8c90cac471653fd2cb7a0b9182d1e38f"
+        );
+        assert_eq!(
+            next_registry_head(&NET_ID, before, &BTreeMap::new()),
+            before
+        );
+    }
+}

@@ -345,7 +345,8 @@ impl Net {
     /// * [`ErrorKind::Poisoned`]: after an earlier failure, or durable but not applied.
     ///
     /// # Cost
-    /// One journal frame, one sync (shared), about ten small rows (twelve for a move); independent of the net's size,
+    /// One journal frame, one sync (shared), about twelve small rows (fourteen for a move), of which
+    /// up to four, or with bands six, go to the block's successors; independent of the net's size,
     /// of how full the block is, and of the entity's history.
     pub fn commit(&self, commit: &Commit) -> Result<Receipt> {
         self.submit(commit)?.wait()
