@@ -146,23 +146,6 @@ pub(crate) fn decode_link(
         .map_err(|fault| fault.in_table("links", row_key))
 }
 
-/// The rows of `links` of a successor: at most one for each side.
-pub(crate) fn held_by(
-    read: &dyn Read,
-    spec: &NetSpec,
-    successor: &Block,
-) -> Result<Vec<(Block, Held)>> {
-    let range = KeyRange::prefix(successor.to_packed().as_ref());
-    let mut cursor = read.cursor(key::LINKS, &range)?;
-    let mut held = Vec::new();
-    while let Some((row_key, value)) = cursor.entry() {
-        let (_, predecessor, row) = decode_link(spec, row_key, value)?;
-        held.push((predecessor, row));
-        cursor.advance()?;
-    }
-    Ok(held)
-}
-
 /// What the commit does in one block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change {
@@ -233,11 +216,21 @@ pub(crate) fn link(
         mut version,
     } in drafts
     {
-        version.genes = genes(blocks, &block, &version, &new_links, &made)?;
+        let Around {
+            predecessors,
+            successors,
+        } = Around::of(blocks, &block, &version, &new_links, &made)?;
+        version.genes = predecessors
+            .into_iter()
+            .map(|(block, Held { commit, hash })| Gene {
+                block,
+                commit,
+                hash,
+            })
+            .collect();
         version.hash = version.compute_hash(net, &block);
         made.insert(block, version.held());
         batch.put(key::BLOCKS, key::block(&block, number), version.encode());
-        let successors = successors(blocks, &block, &version, &new_links)?;
         for successor in &successors {
             batch.put(
                 key::LINKS,
@@ -433,64 +426,71 @@ fn check_origins(
     Ok(())
 }
 
-fn genes(
-    blocks: &Blocks<'_>,
-    block: &Block,
-    version: &BlockVersion,
-    new_links: &NewLinks,
-    made: &HashMap<Block, Held>,
-) -> Result<Vec<Gene>> {
-    let mut predecessors: BTreeMap<Block, Held> = BTreeMap::new();
-    if version.origin.is_none() {
-        predecessors.extend(held_by(blocks.read, blocks.spec, block)?);
-    }
-    for predecessor in new_links.predecessors(block) {
-        if let Some(newest) = blocks.newest(&predecessor)? {
-            predecessors.insert(predecessor, newest.held());
-        } else if let Some(held) = made.get(&predecessor) {
-            predecessors.insert(predecessor, *held);
-        }
-    }
-    let sides = blocks.spec.block_neighbours(block);
-    predecessors
-        .into_iter()
-        .map(|(predecessor, held)| {
-            if !sides.contains(&Some(predecessor)) {
-                return Err(Error::corrupt(format!(
-                    "tables: `links`: block {block} is linked from {predecessor}, which is no \
-                     neighbour of it"
-                )));
-            }
-            let Held { commit, hash } = made.get(&predecessor).copied().unwrap_or(held);
-            Ok(Gene {
-                block: predecessor,
-                commit,
-                hash,
-            })
-        })
-        .collect()
+/// Who a block is linked with.
+struct Around {
+    /// With the newest version of each, of this commit if it is touched too.
+    predecessors: BTreeMap<Block, Held>,
+    successors: BTreeSet<Block>,
 }
 
-fn successors(
-    blocks: &Blocks<'_>,
-    block: &Block,
-    version: &BlockVersion,
-    new_links: &NewLinks,
-) -> Result<BTreeSet<Block>> {
-    let mut successors: BTreeSet<Block> = new_links.successors(block).collect();
-    if version.origin.is_none() {
-        let sides = blocks.spec.block_neighbours(block);
-        let candidates: Vec<Block> = sides.into_iter().flatten().collect();
-        let keys: Vec<Vec<u8>> = candidates
-            .iter()
-            .map(|candidate| key::link(candidate, block))
-            .collect();
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let rows = blocks.read.multi_get(key::LINKS, &keys)?;
-        let there = candidates.into_iter().zip(rows);
-        successors.extend(there.filter_map(|(candidate, row)| row.map(|_| candidate)));
+impl Around {
+    fn of(
+        blocks: &Blocks<'_>,
+        block: &Block,
+        version: &BlockVersion,
+        new_links: &NewLinks,
+        made: &HashMap<Block, Held>,
+    ) -> Result<Self> {
+        let mut around = if version.origin.is_none() {
+            Self::stored(blocks, block)?
+        } else {
+            Self {
+                predecessors: BTreeMap::new(),
+                successors: BTreeSet::new(),
+            }
+        };
+        around.successors.extend(new_links.successors(block));
+        for predecessor in new_links.predecessors(block) {
+            if let Some(newest) = blocks.newest(&predecessor)? {
+                around.predecessors.insert(predecessor, newest.held());
+            } else if let Some(held) = made.get(&predecessor) {
+                around.predecessors.insert(predecessor, *held);
+            }
+        }
+        for (predecessor, held) in &mut around.predecessors {
+            if let Some(newer) = made.get(predecessor) {
+                *held = *newer;
+            }
+        }
+        Ok(around)
     }
-    Ok(successors)
+
+    /// The rows of `links` in both directions, read at once: an iterator would cost more than all
+    /// these gets.
+    fn stored(blocks: &Blocks<'_>, block: &Block) -> Result<Self> {
+        let sides = blocks.spec.block_neighbours(block);
+        let sides: Vec<Block> = sides.into_iter().flatten().collect();
+        let inward = sides.iter().map(|side| key::link(block, side));
+        let outward = sides.iter().map(|side| key::link(side, block));
+        let keys: Vec<Vec<u8>> = inward.chain(outward).collect();
+        let asked: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let rows = blocks.read.multi_get(key::LINKS, &asked)?;
+        let (inward, outward) = rows.split_at(sides.len());
+        let mut predecessors = BTreeMap::new();
+        for ((side, row), row_key) in sides.iter().zip(inward).zip(&keys) {
+            if let Some(row) = row {
+                let (_, _, held) = decode_link(blocks.spec, row_key, row)?;
+                predecessors.insert(*side, held);
+            }
+        }
+        let there = sides.iter().zip(outward);
+        Ok(Self {
+            predecessors,
+            successors: there
+                .filter_map(|(side, row)| row.as_ref().map(|_| *side))
+                .collect(),
+        })
+    }
 }
 
 #[cfg(test)]
