@@ -8,15 +8,16 @@ use blocknet_kv::{Batch, MemLayer, Overlay, Read};
 
 use crate::block::Origin;
 use crate::body::{Body, ClosingAt, CommitInfo, Definition, closing_hash, version_leaf};
-use crate::codec::Encoder;
+use crate::codec::{Decoder, Encoder};
 use crate::entity::{Head, Last, Path, Track};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::hash::{Hash, merkle_root};
 use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linking::{Blocks, Change, Linked, link};
 use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
+use crate::time::Moment;
 
 /// Largest chunk of the list of record keys that a commit touched.
 const CHUNK_LEN_BYTES: usize = 64 * 1024;
@@ -38,7 +39,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) batch: Batch,
     touches: BTreeMap<Block, Touch>,
     layers: BTreeMap<LayerId, LayerState>,
-    levels: u128,
+    zones: crate::zone::Changes,
     headers: Vec<Header>,
     hashes: Vec<Hash>,
     closings: Vec<ClosingAt>,
@@ -54,6 +55,56 @@ pub(crate) struct Stated<'a> {
     pub(crate) payload: &'a [u8],
     /// The other places where it ends the entity's states, and whether their altitude is known.
     pub(crate) closings: &'a [(Place, bool)],
+}
+
+/// What a commit says about one layer, to tell whether it is worth reading: a row of `moments`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Versions it wrote.
+    pub(crate) versions: u32,
+    /// Earliest start or end of any of their intervals; later than `last` when all are open.
+    pub(crate) first: Moment,
+    /// Latest start or end.
+    pub(crate) last: Moment,
+}
+
+impl Bounds {
+    fn of<'h>(headers: impl Iterator<Item = &'h Header>) -> Self {
+        let mut bounds = Self {
+            versions: 0,
+            first: Moment::MAX,
+            last: Moment::MIN,
+        };
+        for header in headers {
+            bounds.versions += 1;
+            for bound in [header.valid.from, header.valid.to] {
+                if bound != Moment::MIN && bound != Moment::MAX {
+                    bounds.first = bounds.first.min(bound);
+                    bounds.last = bounds.last.max(bound);
+                }
+            }
+        }
+        bounds
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(20);
+        out.u32(self.versions)
+            .i64(self.first.as_micros())
+            .i64(self.last.as_micros());
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Decoder(bytes);
+        let bounds = Self {
+            versions: input.u32()?,
+            first: Moment::from_micros(input.i64()?),
+            last: Moment::from_micros(input.i64()?),
+        };
+        input.finish()?;
+        Ok(bounds)
+    }
 }
 
 /// A commit ready to be appended and applied.
@@ -78,7 +129,7 @@ impl<'a> Rows<'a> {
             batch: Batch::new(),
             touches: BTreeMap::new(),
             layers: BTreeMap::new(),
-            levels: ledger.levels,
+            zones: crate::zone::Changes::default(),
             headers: Vec::new(),
             hashes: Vec::new(),
             closings: Vec::new(),
@@ -166,6 +217,7 @@ impl<'a> Rows<'a> {
         let layer = self.layer(header.layer);
         layer.versions += 1;
         layer.entities += u64::from(head.versions == 0);
+        layer.payload_bytes += u64::from(header.payload_len);
 
         let track = Track {
             ordinal: header.ordinal,
@@ -199,7 +251,10 @@ impl<'a> Rows<'a> {
             let touch = self.touches.entry(block).or_default();
             touch.rows += i64::from(takes_over);
             touch.leaves.push((record_key, index, hash));
-            self.levels |= 1 << header.place.level();
+            let live = takes_over && !header.is_absence();
+            let extent = header.extent.as_ref();
+            let (live, past) = (i64::from(live), u64::from(!live));
+            self.zones.add(&header.place, live, past, extent);
         }
         for (place, altitude_known) in closings {
             let closing = ClosingAt {
@@ -254,6 +309,7 @@ impl<'a> Rows<'a> {
             self.batch.delete(key::RECORDS, old_key);
         }
         self.layer(layer).live -= 1;
+        self.zones.add(&last.place, -1, 1, None);
         let block = self.block_of(&last.place, true)?;
         self.touches.entry(block).or_default().rows -= 1;
         Ok(())
@@ -279,6 +335,7 @@ impl<'a> Rows<'a> {
             row.encode(),
         );
         self.touched.u8(1).u32(closing.assertion).short(&closed_key);
+        self.zones.add(&closing.place, 0, 1, None);
         let block = self.block_of(&closing.place, closing.altitude_known)?;
         let touch = self.touches.entry(block).or_default();
         touch
@@ -319,6 +376,7 @@ impl<'a> Rows<'a> {
                 (block, Change { root, rows })
             })
             .collect();
+        let before = blocks;
         let Linked {
             blocks,
             created,
@@ -326,7 +384,7 @@ impl<'a> Rows<'a> {
         } = link(
             self.net,
             self.number,
-            blocks,
+            before,
             changes,
             origins,
             self.ledger.registry_head,
@@ -351,10 +409,11 @@ impl<'a> Rows<'a> {
                 .put(key::COMMITS, key::commit(self.number, chunk), bytes);
         }
         let mut ledger = self.ledger.clone();
+        self.zones
+            .write(before.read, &mut ledger.levels, &mut self.batch)?;
         ledger.commit = self.number;
         ledger.hash = info.hash;
         ledger.written_max = ledger.written_max.max(info.written);
-        ledger.levels = self.levels;
         ledger.blocks += created;
         ledger.registry_head = registry_head;
         let written: std::collections::BTreeSet<_> =
@@ -364,7 +423,8 @@ impl<'a> Rows<'a> {
                 layer.recorded = info.recorded;
                 layer.commit = self.number;
                 let moment = key::moment(id, info.recorded, self.number);
-                self.batch.put(key::MOMENTS, moment, Vec::new());
+                let bounds = Bounds::of(self.headers.iter().filter(|header| header.layer == id));
+                self.batch.put(key::MOMENTS, moment, bounds.encode());
             }
             self.batch.put(key::META, key::layer(id), layer.encode());
             ledger.layers.insert(id, layer);

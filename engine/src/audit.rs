@@ -9,7 +9,6 @@ use blocknet_kv::{KeyRange, Read};
 
 use crate::block::{BlockVersion, Gene, Held};
 use crate::body::{BlockTouch, Body, CommitInfo, closing_hash, version_leaf};
-use crate::codec::Decoder;
 use crate::entity::Head;
 use crate::error::{Fault, Hex, Result};
 use crate::hash::{Hash, merkle_root};
@@ -17,7 +16,9 @@ use crate::key;
 use crate::ledger::Ledger;
 use crate::linking::{decode_block, decode_link, next_registry_head};
 use crate::record::{Place, RowRef, Version, commitment};
+use crate::touched::Touched;
 use crate::writer::commit_info;
+use crate::zone;
 
 /// Something stored that does not agree with what the rest gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,9 @@ pub enum Disagreement {
     CommitChain,
     /// The tables do not hold the hash of the commit they say was applied last.
     Applied,
+    /// A zone, or the total of a level, does not count the rows there are, or its altitudes do not
+    /// hold theirs.
+    Zone,
 }
 
 /// One disagreement and where it is.
@@ -141,6 +145,7 @@ pub(crate) fn audit(
     }
     auditor.held()?;
     auditor.heads()?;
+    auditor.zones(&ledger)?;
     Ok(auditor.audit)
 }
 
@@ -164,16 +169,6 @@ struct Auditor<'a> {
     entities: HashMap<Vec<u8>, Hash>,
     registry_head: Hash,
     commit_hash: Hash,
-}
-
-/// What a commit did, by its list of record keys.
-#[derive(Default)]
-struct Touched {
-    /// Record keys of its versions, by index.
-    versions: Vec<Vec<u8>>,
-    /// Closing rows: index of the version, record key.
-    closings: Vec<(u32, Vec<u8>)>,
-    created: BTreeSet<Block>,
 }
 
 /// (record key, index in the commit, leaf hash)
@@ -211,7 +206,7 @@ impl Auditor<'_> {
         }
         self.commit_hash = info.hash;
 
-        let touched = self.touched(number)?;
+        let touched = Touched::load(self.read, self.spec, number)?;
         let mut leaves: BTreeMap<Block, Vec<Leaf>> = BTreeMap::new();
         for block in &touched.created {
             leaves.entry(*block).or_default();
@@ -223,41 +218,6 @@ impl Auditor<'_> {
             self.find(Disagreement::UnplacedRoot, "commits", &row_key, at, None);
         }
         self.block_versions(&info, leaves)
-    }
-
-    fn touched(&self, number: u64) -> Result<Touched> {
-        let mut stream = Vec::new();
-        let range = KeyRange::new(key::commit(number, 1), key::commit(number + 1, 0));
-        let mut cursor = self.read.cursor(key::COMMITS, &range)?;
-        while let Some((_, value)) = cursor.entry() {
-            stream.extend_from_slice(value);
-            cursor.advance()?;
-        }
-        self.decode_touched(&stream)
-            .map_err(|fault| fault.in_table("commits", &range.start))
-    }
-
-    fn decode_touched(&self, stream: &[u8]) -> Result<Touched, Fault> {
-        let mut input = Decoder(stream);
-        let mut touched = Touched::default();
-        while !input.0.is_empty() {
-            match input.u8()? {
-                0 => touched.versions.push(input.short()?.to_vec()),
-                1 => touched
-                    .closings
-                    .push((input.u32()?, input.short()?.to_vec())),
-                2 => {
-                    let block = key::parse_edge(self.spec, input.short()?)?;
-                    touched.created.insert(block);
-                }
-                _ => {
-                    return Err(Fault::Value {
-                        what: "kind of row touched",
-                    });
-                }
-            }
-        }
-        Ok(touched)
     }
 
     /// Hashes every version of a commit from its payload bytes. Returns the hashes of absences and
@@ -334,6 +294,39 @@ impl Auditor<'_> {
             leaves.entry(block).or_default().push(leaf);
         }
         Ok(absences)
+    }
+
+    /// Compares zones and level totals with the rows they count, in both directions.
+    fn zones(&mut self, ledger: &Ledger) -> Result<()> {
+        let mut expected = zone::expected(self.read, self.spec)?;
+        let mut levels: BTreeMap<u8, zone::Rows> = BTreeMap::new();
+        for (row_key, (rows, _)) in &expected {
+            if row_key[0] == row_key[1] {
+                let total = levels.entry(row_key[0]).or_default();
+                total.live += rows.live;
+                total.past += rows.past;
+            }
+        }
+        if levels != ledger.levels {
+            self.find(Disagreement::Zone, "meta", key::STATE, None, None);
+        }
+        let mut disagreeing = Vec::new();
+        let mut cursor = self.read.cursor(key::ZONES, &KeyRange::all())?;
+        while let Some((row_key, value)) = cursor.entry() {
+            let (rows, heights) = expected
+                .remove(row_key)
+                .unwrap_or((zone::Rows::default(), zone::Heights::NONE));
+            if !zone::agrees(value, rows, &heights) {
+                disagreeing.push(row_key.to_vec());
+            }
+            cursor.advance()?;
+        }
+        drop(cursor);
+        disagreeing.extend(expected.into_keys());
+        for row_key in disagreeing {
+            self.find(Disagreement::Zone, "zones", &row_key, None, None);
+        }
+        Ok(())
     }
 
     /// The block of a record key: an unknown altitude is stored as that of the lowest band.

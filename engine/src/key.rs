@@ -54,6 +54,12 @@ pub(crate) const SCHEMA: &[TableSpec] = &[
         blobs: false,
     },
     TableSpec {
+        name: "zones",
+        cold: false,
+        point_reads: true,
+        blobs: false,
+    },
+    TableSpec {
         name: "commits",
         cold: true,
         point_reads: false,
@@ -87,12 +93,14 @@ pub(crate) const BLOCKS: Table = Table(4);
 pub(crate) const LINKS: Table = Table(5);
 /// The edge registry: newest versions of blocks that no other block supervises.
 pub(crate) const EDGES: Table = Table(6);
+/// How much is filed where: the planner's statistics.
+pub(crate) const ZONES: Table = Table(7);
 /// Commit headers and what each touched.
-pub(crate) const COMMITS: Table = Table(7);
+pub(crate) const COMMITS: Table = Table(8);
 /// The commits of each layer by recorded time.
-pub(crate) const MOMENTS: Table = Table(8);
+pub(crate) const MOMENTS: Table = Table(9);
 /// Applied commit, layers and their counts.
-pub(crate) const META: Table = Table(9);
+pub(crate) const META: Table = Table(10);
 
 /// Name of a table, for messages.
 pub(crate) fn table_name(table: Table) -> &'static str {
@@ -134,6 +142,29 @@ pub(crate) fn entity(layer: LayerId, id: &str) -> Vec<u8> {
     key.extend_from_slice(&layer.0.to_be_bytes());
     push_id(&mut key, id);
     key
+}
+
+/// The inverse of [`entity`].
+pub(crate) fn parse_entity(key: &[u8]) -> Result<(LayerId, String), Fault> {
+    let short = Fault::Truncated {
+        need: 4,
+        have: key.len(),
+    };
+    let (layer, rest) = key.split_first_chunk::<2>().ok_or(short)?;
+    let escaped = rest.strip_suffix(&[0, 0]).ok_or(short)?;
+    let wrong = Fault::Value {
+        what: "id in a key",
+    };
+    let mut id = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte == 0 && bytes.next() != Some(&0xff) {
+            return Err(wrong);
+        }
+        id.push(byte);
+    }
+    let id = String::from_utf8(id).map_err(|_| wrong)?;
+    Ok((LayerId(u16::from_be_bytes(*layer)), id))
 }
 
 /// `layer | id | inverted ordinal`: key of `tracks`.
@@ -280,14 +311,14 @@ mod tests {
     #[test]
     fn the_table_constants_name_their_tables() {
         let names = [
-            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, COMMITS, MOMENTS, META,
+            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, ZONES, COMMITS, MOMENTS, META,
         ]
         .map(table_name);
         assert_eq!(
             names,
             [
-                "records", "history", "entities", "tracks", "blocks", "links", "edges", "commits",
-                "moments", "meta"
+                "records", "history", "entities", "tracks", "blocks", "links", "edges", "zones",
+                "commits", "moments", "meta"
             ]
         );
         assert_eq!(names.len(), SCHEMA.len());
@@ -337,6 +368,10 @@ mod tests {
                 && (a == b || !key(&a).starts_with(&key(&b)))
         }
 
+        fn entity_keys_are_read_back(layer: u16, id: String) -> bool {
+            parse_entity(&entity(LayerId(layer), &id)) == Ok((LayerId(layer), id))
+        }
+
         fn history_keys_put_the_newest_first(a: (u64, u32), b: (u64, u32)) -> bool {
             let version = |v: (u64, u32)| Version { commit: v.0, index: v.1 };
             let key = |v| history(b"key", version(v));
@@ -352,7 +387,7 @@ mod tests {
 
         fn hostile_bytes_are_refused_not_panicked_on(bytes: Vec<u8>) -> bool {
             let spec = NetSpec::city();
-            _ = (split_history(&bytes), parse_moment(&bytes));
+            _ = (split_history(&bytes), parse_moment(&bytes), parse_entity(&bytes));
             _ = (split_link(&spec, &bytes), parse_edge(&spec, &bytes));
             true
         }

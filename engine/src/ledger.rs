@@ -10,6 +10,7 @@ use crate::hash::Hash;
 use crate::key;
 use crate::layer::{LayerDef, LayerId};
 use crate::time::Moment;
+use crate::zone::Rows;
 
 /// A layer with its counts: the row `layer` of `meta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct LayerState {
     pub versions: u64,
     /// Entities whose timeline at the newest commit ends in a state.
     pub live: u64,
+    /// Bytes of the payloads of all versions.
+    pub payload_bytes: u64,
     /// From this valid time on, the live heads alone answer for the newest commit.
     pub(crate) watermark: Moment,
 }
@@ -39,6 +42,7 @@ impl LayerState {
             entities: 0,
             versions: 0,
             live: 0,
+            payload_bytes: 0,
             watermark: Moment::MIN,
         }
     }
@@ -50,6 +54,7 @@ impl LayerState {
             .u64(self.entities);
         out.u64(self.versions)
             .u64(self.live)
+            .u64(self.payload_bytes)
             .i64(self.watermark.as_micros());
         self.def.encode(&mut out);
         out.0
@@ -63,6 +68,7 @@ impl LayerState {
             entities: input.u64()?,
             versions: input.u64()?,
             live: input.u64()?,
+            payload_bytes: input.u64()?,
             watermark: Moment::from_micros(input.i64()?),
             def: LayerDef::decode(&mut input)?,
         };
@@ -79,8 +85,8 @@ pub(crate) struct Ledger {
     pub(crate) hash: Hash,
     /// Latest time at which the store wrote.
     pub(crate) written_max: Moment,
-    /// Bit `n`: something was ever filed under level `n`.
-    pub(crate) levels: u128,
+    /// The levels under which anything was ever filed, and how much is.
+    pub(crate) levels: BTreeMap<u8, Rows>,
     /// Blocks of the net.
     pub(crate) blocks: u64,
     /// Head of the edge registry after the newest commit.
@@ -88,7 +94,7 @@ pub(crate) struct Ledger {
     pub(crate) layers: BTreeMap<LayerId, LayerState>,
 }
 
-const STATE_FORMAT: u8 = 2;
+const STATE_FORMAT: u8 = 3;
 
 impl Ledger {
     pub(crate) fn new() -> Self {
@@ -96,7 +102,7 @@ impl Ledger {
             commit: 0,
             hash: Hash::ZERO,
             written_max: Moment::MIN,
-            levels: 0,
+            levels: BTreeMap::new(),
             blocks: 0,
             registry_head: Hash::ZERO,
             layers: BTreeMap::new(),
@@ -108,9 +114,11 @@ impl Ledger {
         let mut out = Encoder::with_capacity(112);
         out.u8(STATE_FORMAT).u64(self.commit).raw(&self.hash.0);
         out.i64(self.written_max.as_micros())
-            .raw(&self.levels.to_le_bytes())
             .u64(self.blocks)
             .raw(&self.registry_head.0);
+        for (level, rows) in &self.levels {
+            out.u8(*level).u64(rows.live).u64(rows.past);
+        }
         out.0
     }
 
@@ -143,16 +151,29 @@ impl Ledger {
                 what: "format of the state row",
             });
         }
-        let ledger = Self {
+        let mut ledger = Self {
             commit: input.u64()?,
             hash: Hash(input.array()?),
             written_max: Moment::from_micros(input.i64()?),
-            levels: u128::from_le_bytes(input.array()?),
+            levels: BTreeMap::new(),
             blocks: input.u64()?,
             registry_head: Hash(input.array()?),
             layers: BTreeMap::new(),
         };
-        input.finish()?;
+        while !input.0.is_empty() {
+            let level = input.u8()?;
+            let rows = Rows {
+                live: input.u64()?,
+                past: input.u64()?,
+            };
+            let last = ledger.levels.last_key_value().map(|(level, _)| *level);
+            if last.is_some_and(|last| last >= level) {
+                return Err(Fault::Value {
+                    what: "order of levels",
+                });
+            }
+            ledger.levels.insert(level, rows);
+        }
         Ok(ledger)
     }
 
@@ -178,6 +199,11 @@ mod tests {
     use super::*;
     use crate::testing::{golden, hex};
 
+    fn levels() -> BTreeMap<u8, Rows> {
+        let rows = |live, past| Rows { live, past };
+        BTreeMap::from([(0, rows(1, 2)), (9, rows(3, 4))])
+    }
+
     #[test]
     fn a_layer_row_has_these_bytes() {
         let state = LayerState {
@@ -191,12 +217,14 @@ mod tests {
             entities: 6,
             versions: 5,
             live: 4,
+            payload_bytes: 3,
             watermark: Moment::from_micros(-3),
         };
         let bytes = golden(
             r#" 0800000000000000 0700000000000000    // recorded, commit
                 0600000000000000 0500000000000000    // entities, versions
-                0400000000000000 fdffffffffffffff    // live, watermark
+                0400000000000000 0300000000000000    // live, payload bytes
+                fdffffffffffffff                     // watermark
                 02 0700 "permits" 0000 0300 "NAP" 0300 "UTC" 0000
             "#,
         );
@@ -213,24 +241,33 @@ mod tests {
             commit: 5,
             hash: Hash([7; 32]),
             written_max: Moment::from_micros(9),
-            levels: 1 << 100 | 1,
+            levels: levels(),
             blocks: 3,
             registry_head: Hash([8; 32]),
             layers: BTreeMap::new(),
         };
         let bytes = hex(&format!(
-            "02 0500000000000000 {} 0900000000000000
-             01000000000000000000000010000000 0300000000000000 {}",
+            "03 0500000000000000 {} 0900000000000000 0300000000000000 {}
+             00 0100000000000000 0200000000000000 09 0300000000000000 0400000000000000",
             "07".repeat(32),
             "08".repeat(32)
         ));
         assert_eq!(ledger.encode_state(), bytes);
         assert_eq!(Ledger::decode_state(&bytes), Ok(ledger));
+        let levels = bytes.len() - 2 * 17;
         for cut in 0..bytes.len() {
-            assert!(Ledger::decode_state(&bytes[..cut]).is_err(), "cut at {cut}");
+            // Behind the head any number of levels is well formed.
+            let whole = cut >= levels && (cut - levels) % 17 == 0;
+            assert_eq!(
+                Ledger::decode_state(&bytes[..cut]).is_ok(),
+                whole,
+                "cut at {cut}"
+            );
         }
-        let other_format = [&[1], &bytes[1..]].concat();
+        let other_format = [&[2], &bytes[1..]].concat();
         assert!(Ledger::decode_state(&other_format).is_err());
+        let twice = [&bytes[..], &bytes[levels..]].concat();
+        assert!(Ledger::decode_state(&twice).is_err());
     }
 
     #[test]
@@ -242,7 +279,7 @@ mod tests {
             commit: 5,
             hash: Hash([7; 32]),
             written_max: Moment::from_micros(9),
-            levels: 1 << 100 | 1,
+            levels: levels(),
             blocks: 3,
             registry_head: Hash([8; 32]),
             layers: BTreeMap::new(),

@@ -48,6 +48,7 @@ mod block;
 mod blocks;
 mod body;
 mod codec;
+mod costs;
 mod entity;
 mod error;
 mod graph;
@@ -68,13 +69,16 @@ mod simulate;
 #[cfg(test)]
 mod testing;
 mod time;
+mod touched;
 mod view;
 mod writer;
+mod zone;
 
 pub use audit::{Audit, Disagreement, Finding};
 pub use block::{BlockVersion, Gene, Held, Link, Origin};
 pub use blocks::{BlockCollector, BlockSet};
 pub use body::{Basis, CommitInfo};
+pub use costs::Costs;
 pub use error::{Conflict, Error, ErrorKind, Result};
 pub use graph::{Measures, NetGraph, Territory};
 pub use hash::Hash;
@@ -91,8 +95,9 @@ pub use record::{ChangeKind, End, Extent, Version};
 pub use request::{
     Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, Valid, limit,
 };
-pub use scan::Scan;
+pub use scan::{Candidate, RangeCounts, Scan, ScanRange};
 pub use simulate::{Dimensions, Mode, SimulatedNet, Simulation, safety_within_territories};
 pub use time::{Clock, Interval, Moment, SystemClock};
-pub use view::{AsOf, PlaceRange, Record, TimelineEntry, View};
+pub use view::{AsOf, CommitMark, PlaceRange, Record, TimelineEntry, View};
 pub use writer::PayloadEq;
+pub use zone::{Heights, Rows, ZONE_STEP, Zone, zone_depths};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::{Batch, MemLayer, Overlay, Read, Store};
@@ -14,6 +14,7 @@ use crate::audit::{Audit, Finding, audit};
 use crate::block::Origin;
 use crate::blocks::{BlockCollector, BlockSet};
 use crate::body::Definition;
+use crate::costs::Costs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::NetGraph;
 use crate::layer::{LayerDef, LayerId};
@@ -40,6 +41,7 @@ pub struct Net {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) payload_eq: Arc<PayloadEq>,
     pub(crate) rule: Rule,
+    pub(crate) costs: OnceLock<Costs>,
     pub(crate) report: OpenReport,
     pub(crate) inner: Inner,
 }
@@ -594,7 +596,7 @@ impl Net {
     /// # Cost
     /// A snapshot, which holds back the removal of old rows while it lives, and two small reads.
     pub fn view(&self, as_of: AsOf, valid: Moment) -> Result<View<'_>> {
-        View::new(self.snapshot()?, &self.spec, as_of, valid)
+        View::new(self.snapshot()?, &self.spec, as_of, valid, &self.costs)
     }
 
     /// The tables as they stand now.

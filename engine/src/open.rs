@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, MemLayer, MemStore, Overlay, Read, Store};
@@ -11,6 +11,7 @@ use blocknet_wal::{Env, Erasable, FileEnv, Frame, Journal, JournalOptions, Recov
 
 use crate::apply::replay;
 use crate::body::{Body, Definition};
+use crate::costs::Costs;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
@@ -121,6 +122,7 @@ pub struct NetBuilder {
     founding: Commit,
     main: LayerDef,
     rule: Rule,
+    costs: OnceLock<Costs>,
 }
 
 impl fmt::Debug for NetBuilder {
@@ -145,6 +147,7 @@ impl NetBuilder {
             founding: Commit::default(),
             main: LayerDef::new("main"),
             rule: PROPAGATE,
+            costs: OnceLock::new(),
         }
     }
 
@@ -177,6 +180,13 @@ impl NetBuilder {
         payload_eq: impl Fn(&[u8], &[u8]) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.payload_eq = Arc::new(payload_eq);
+        self
+    }
+
+    /// Tells the planner what reading costs, instead of having it measured at the first plan.
+    #[must_use]
+    pub fn costs(mut self, costs: Costs) -> Self {
+        self.costs = OnceLock::from(costs);
         self
     }
 
@@ -247,6 +257,7 @@ impl NetBuilder {
             clock: Arc::clone(&self.clock),
             payload_eq: Arc::clone(&self.payload_eq),
             rule: self.rule,
+            costs: self.costs.clone(),
             report,
             inner,
         }

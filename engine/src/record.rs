@@ -252,6 +252,11 @@ impl Place {
         }
     }
 
+    /// The place at the front of a key of `records` or `history`.
+    pub(crate) fn of_key(key: &[u8], spec: &NetSpec) -> Result<Self, Fault> {
+        Self::decode(&mut Decoder(key), spec)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -363,8 +368,71 @@ impl Header {
     }
 
     pub(crate) fn decode(input: &mut Decoder<'_>, spec: &NetSpec) -> Result<Self, Fault> {
+        let header = HeaderRef::decode(input, spec)?;
+        Ok(Self {
+            layer: header.layer,
+            id: header.id.into(),
+            ordinal: header.ordinal,
+            flags: header.flags,
+            kind: header.kind,
+            valid: header.valid,
+            place: header.place,
+            extent: header.extent,
+            payload_len: header.payload_len,
+            commitment: header.commitment,
+            previous: header.previous,
+            author: header.author.map(Into::into),
+            reason: header.reason.map(Into::into),
+            source: header.source.map(Into::into),
+        })
+    }
+
+    pub(crate) fn is_absence(&self) -> bool {
+        self.flags & flag::ABSENCE != 0
+    }
+
+    pub(crate) fn altitude_known(&self) -> bool {
+        self.flags & (flag::FLOOR_KNOWN | flag::TOP_KNOWN) != 0
+    }
+
+    /// Hash of the version: over its number and its encoding, which holds the previous version's
+    /// hash and the commitment to the payload.
+    pub(crate) fn hash(&self, net: &[u8; 16], version: Version) -> Hash {
+        let mut out = Encoder::with_capacity(256);
+        self.encode(&mut out);
+        let mut hasher = Hasher::new("blocknet/version/1");
+        hasher
+            .fixed(net)
+            .u64(version.commit)
+            .u32(version.index)
+            .bytes(&out.0);
+        hasher.finish()
+    }
+}
+
+/// A header as it stands in its bytes: what a scan looks at, without building anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderRef<'a> {
+    pub(crate) layer: LayerId,
+    pub(crate) id: &'a str,
+    pub(crate) ordinal: u64,
+    pub(crate) flags: u16,
+    pub(crate) kind: ChangeKind,
+    pub(crate) valid: Interval,
+    pub(crate) place: Place,
+    pub(crate) extent: Option<Extent>,
+    pub(crate) payload_len: u32,
+    pub(crate) commitment: Hash,
+    pub(crate) previous: Hash,
+    pub(crate) author: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
+}
+
+impl<'a> HeaderRef<'a> {
+    pub(crate) fn decode(input: &mut Decoder<'a>, spec: &NetSpec) -> Result<Self, Fault> {
         let layer = LayerId(input.u16()?);
-        let id: Box<str> = input.text()?.into();
+        let id = input.text()?;
         if id.len() > crate::key::ID_LEN_BYTES_MAX {
             return Err(Fault::Value { what: "id" });
         }
@@ -393,24 +461,25 @@ impl Header {
         let commitment = Hash(input.array()?);
         let previous = Hash(input.array()?);
         let given = input.u8()?;
-        let mut own = |bit: u8| -> Result<Option<Box<str>>, Fault> {
-            if given & bit == 0 {
-                Ok(None)
-            } else {
-                let text = input.text()?;
-                if text.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
-                    return Err(Fault::Value { what: "own text" });
-                }
-                Ok(Some(text.into()))
-            }
-        };
-        let (author, reason, source) = (own(1)?, own(2)?, own(4)?);
         if given > 7 {
             return Err(Fault::Value {
                 what: "flags of own texts",
             });
         }
+        let mut own = |bit: u8| -> Result<Option<&'a str>, Fault> {
+            if given & bit == 0 {
+                return Ok(None);
+            }
+            let text = input.text()?;
+            if text.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
+                return Err(Fault::Value { what: "own text" });
+            }
+            Ok(Some(text))
+        };
         Ok(Self {
+            author: own(1)?,
+            reason: own(2)?,
+            source: own(4)?,
             layer,
             id,
             ordinal,
@@ -422,14 +491,7 @@ impl Header {
             payload_len,
             commitment,
             previous,
-            author,
-            reason,
-            source,
         })
-    }
-
-    pub(crate) fn is_absence(&self) -> bool {
-        self.flags & flag::ABSENCE != 0
     }
 
     pub(crate) fn end(&self) -> End {
@@ -440,24 +502,6 @@ impl Header {
         } else {
             End::UntilNext
         }
-    }
-
-    pub(crate) fn altitude_known(&self) -> bool {
-        self.flags & (flag::FLOOR_KNOWN | flag::TOP_KNOWN) != 0
-    }
-
-    /// Hash of the version: over its number and its encoding, which holds the previous version's
-    /// hash and the commitment to the payload.
-    pub(crate) fn hash(&self, net: &[u8; 16], version: Version) -> Hash {
-        let mut out = Encoder::with_capacity(256);
-        self.encode(&mut out);
-        let mut hasher = Hasher::new("blocknet/version/1");
-        hasher
-            .fixed(net)
-            .u64(version.commit)
-            .u32(version.index)
-            .bytes(&out.0);
-        hasher.finish()
     }
 }
 
@@ -556,9 +600,9 @@ impl<'a> RowRef<'a> {
         Ok((Interval { from, to }, flags))
     }
 
-    pub(crate) fn header(&self, spec: &NetSpec) -> Result<Header, Fault> {
+    pub(crate) fn header_ref(&self, spec: &NetSpec) -> Result<HeaderRef<'a>, Fault> {
         let mut input = Decoder(self.header);
-        let header = Header::decode(&mut input, spec)?;
+        let header = HeaderRef::decode(&mut input, spec)?;
         input.finish()?;
         if header.payload_len as usize != self.payload.len() {
             return Err(Fault::Value {
@@ -566,6 +610,11 @@ impl<'a> RowRef<'a> {
             });
         }
         Ok(header)
+    }
+
+    pub(crate) fn header(&self, spec: &NetSpec) -> Result<Header, Fault> {
+        self.header_ref(spec)?;
+        Header::decode(&mut Decoder(self.header), spec)
     }
 }
 
@@ -612,6 +661,14 @@ impl<'a> Peeked<'a> {
             valid: Interval { from, to },
             moved_to,
         }))
+    }
+
+    /// Where the version is; `None` for an absence and a closing row.
+    pub(crate) fn extent(&self, spec: &NetSpec) -> Result<Option<Extent>, Fault> {
+        match self {
+            Self::Version(row, _) => Ok(row.header_ref(spec)?.extent),
+            Self::Closing(_) => Ok(None),
+        }
     }
 
     pub(crate) fn valid(&self) -> Interval {

@@ -1,13 +1,15 @@
 //! The stream of an area: live heads, and for the past the history beside them, in lockstep.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
+use blocknet_geocode::StoredCode;
 use blocknet_kv::{Bytes, Cursor};
 
 use crate::error::{Fault, Result};
 use crate::key;
 use crate::layer::LayerId;
-use crate::record::{Extent, Header, Peeked, RowRef, Version};
+use crate::record::{Extent, HeaderRef, Peeked, Place, RowRef, Version};
+use crate::time::Interval;
 use crate::view::{PlaceRange, Record, View};
 
 /// Rows of one entity at one place that are looked at one by one before its path is asked instead.
@@ -15,21 +17,78 @@ const ROWS_BEFORE_PATH: u32 = 16;
 /// Rows passed over one by one before the cursor seeks.
 const ROWS_BEFORE_SEEK: u32 = 8;
 
-/// Says whether a record of this layer and extent is wanted.
-pub(crate) type Wanted<'v> = Box<dyn Fn(LayerId, &Extent) -> bool + 'v>;
+/// A range to read, and what of it is worth reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanRange {
+    /// The places.
+    pub places: PlaceRange,
+    /// Whether every place in it lies inside the area asked for: told to the test of a candidate.
+    pub contained: bool,
+    /// The stretches of it that can hold an answer, in order; empty when all of it can. Between
+    /// them the cursor seeks instead of reading on.
+    pub stretches: Vec<(StoredCode, StoredCode)>,
+}
 
-/// A stream of records, in order of place, layer and id; see [`View::scan`]. After an error it
-/// ends.
+impl From<PlaceRange> for ScanRange {
+    fn from(places: PlaceRange) -> Self {
+        Self {
+            places,
+            contained: false,
+            stretches: Vec::new(),
+        }
+    }
+}
+
+/// What reading a range came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeCounts {
+    /// Rows looked at.
+    pub rows_read: u64,
+    /// Records that the test of candidates took.
+    pub rows_taken: u64,
+    /// Positionings of a cursor: at the start, and past what cannot hold an answer.
+    pub seeks: u64,
+    /// Bytes of the rows looked at, keys included.
+    pub bytes: u64,
+    /// Time between the first and the last row, by the clock of [`Scan::timed`].
+    pub micros: u64,
+}
+
+/// What a scan asks about before it builds a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The layer.
+    pub layer: LayerId,
+    /// The id.
+    pub id: &'a str,
+    /// Where the entity is.
+    pub extent: &'a Extent,
+    /// [`ScanRange::contained`] of its range.
+    pub contained: bool,
+}
+
+/// Says whether a candidate is wanted.
+pub(crate) type Wanted<'v> = Box<dyn Fn(&Candidate<'_>) -> bool + 'v>;
+
+/// A stream of records, in order of ranges, places, layer and id; see [`View::scan`]. After an
+/// error it ends.
 pub struct Scan<'v, 'a> {
     view: &'v View<'a>,
-    ranges: VecDeque<PlaceRange>,
+    ranges: Vec<ScanRange>,
+    counts: Vec<RangeCounts>,
+    /// Index of the range being read, or of the next one.
+    at: usize,
+    /// Index of the stretch being read, in its range.
+    stretch: usize,
     layers: Option<Vec<LayerId>>,
     wanted: Wanted<'v>,
     with_history: bool,
+    with_payloads: bool,
+    clock: Option<fn() -> u64>,
+    started: u64,
     cursors: Option<Cursors<'v>>,
     /// The record key being looked at.
     group: Vec<u8>,
-    rows_read: u64,
     done: bool,
 }
 
@@ -42,70 +101,157 @@ impl std::fmt::Debug for Scan<'_, '_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scan")
             .field("ranges", &self.ranges.len())
-            .field("rows_read", &self.rows_read)
+            .field("at", &self.at)
             .finish_non_exhaustive()
     }
+}
+
+/// Where a place lies among the stretches of a range.
+enum Position {
+    Inside,
+    /// Before the next stretch, which begins with this place.
+    Before(Place),
+    Behind,
+}
+
+/// Where `code` lies among `stretches`; `at` moves on to the first that does not end before it.
+fn position(range: &ScanRange, at: &mut usize, code: &[u8]) -> Position {
+    if range.stretches.is_empty() {
+        return Position::Inside;
+    }
+    while let Some((low, high)) = range.stretches.get(*at) {
+        if code > high.as_ref() {
+            *at += 1;
+        } else if code < low.as_ref() {
+            return Position::Before(Place::of(range.places.level, low.as_ref()));
+        } else {
+            return Position::Inside;
+        }
+    }
+    Position::Behind
 }
 
 impl<'v, 'a> Scan<'v, 'a> {
     pub(crate) fn new(
         view: &'v View<'a>,
-        ranges: Vec<PlaceRange>,
+        ranges: Vec<ScanRange>,
         layers: Option<&[LayerId]>,
         wanted: Wanted<'v>,
     ) -> Self {
-        let selected = |layer: LayerId| layers.is_none_or(|layers| layers.contains(&layer));
-        let with_history = view
-            .layers()
-            .any(|(layer, _)| selected(layer) && !view.is_current(layer));
         Self {
+            counts: vec![RangeCounts::default(); ranges.len()],
             view,
-            ranges: ranges.into(),
+            ranges,
+            at: 0,
+            stretch: 0,
             layers: layers.map(<[LayerId]>::to_vec),
             wanted,
-            with_history,
+            with_history: view.needs_history(layers),
+            with_payloads: true,
+            clock: None,
+            started: 0,
             cursors: None,
             group: Vec::new(),
-            rows_read: 0,
             done: false,
         }
     }
 
+    /// Leaves the payloads of records empty, for those who only count.
+    #[must_use]
+    pub fn without_payloads(mut self) -> Self {
+        self.with_payloads = false;
+        self
+    }
+
+    /// Measures the time of each range with a clock in microseconds.
+    #[must_use]
+    pub fn timed(mut self, clock: fn() -> u64) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// What reading each range has come to so far, in the order of the ranges.
+    pub fn counts(&self) -> &[RangeCounts] {
+        &self.counts
+    }
+
+    /// The ranges.
+    pub fn ranges(&self) -> &[ScanRange] {
+        &self.ranges
+    }
+
     /// Rows read from the tables so far.
     pub fn rows_read(&self) -> u64 {
-        self.rows_read
+        self.counts.iter().map(|counts| counts.rows_read).sum()
+    }
+
+    fn open_range(&mut self) -> Result<bool> {
+        let Some(range) = self.ranges.get(self.at) else {
+            return Ok(false);
+        };
+        self.started = self.clock.map_or(0, |clock| clock());
+        self.stretch = 0;
+        let keys = range.places.keys();
+        let read = self.view.read();
+        self.counts[self.at].seeks += 1 + u64::from(self.with_history);
+        self.cursors = Some(Cursors {
+            records: read.cursor(key::RECORDS, &keys)?,
+            history: if self.with_history {
+                Some(read.cursor(key::HISTORY, &keys)?)
+            } else {
+                None
+            },
+        });
+        Ok(true)
+    }
+
+    fn close_range(&mut self) {
+        if let Some(clock) = self.clock {
+            self.counts[self.at].micros += clock().saturating_sub(self.started);
+        }
+        self.cursors = None;
+        self.at += 1;
     }
 
     fn step(&mut self) -> Result<Option<Record>> {
         loop {
             let Some(cursors) = &mut self.cursors else {
-                let Some(range) = self.ranges.pop_front() else {
+                if !self.open_range()? {
                     return Ok(None);
-                };
-                let keys = range.keys();
-                let read = self.view.read();
-                self.cursors = Some(Cursors {
-                    records: read.cursor(key::RECORDS, &keys)?,
-                    history: if self.with_history {
-                        Some(read.cursor(key::HISTORY, &keys)?)
-                    } else {
-                        None
-                    },
-                });
+                }
                 continue;
             };
             if cursors.history.is_none() {
                 if let Some(record) = self.next_live()? {
                     return Ok(Some(record));
                 }
-                self.cursors = None;
+                self.close_range();
                 continue;
             }
             if !cursors.next_group(&mut self.group)? {
-                self.cursors = None;
+                self.close_range();
                 continue;
             }
+            let code = self.group.get(1..=self.view.spec().stored_len_bytes());
+            let range = &self.ranges[self.at];
+            match position(range, &mut self.stretch, code.unwrap_or_default()) {
+                Position::Inside => {}
+                Position::Before(place) => {
+                    cursors.records.seek(place.as_bytes())?;
+                    if let Some(history) = &mut cursors.history {
+                        history.seek(place.as_bytes())?;
+                    }
+                    self.counts[self.at].seeks += 2;
+                    self.counts[self.at].rows_read += 1;
+                    continue;
+                }
+                Position::Behind => {
+                    self.close_range();
+                    continue;
+                }
+            }
             if let Some(record) = self.resolve()? {
+                self.counts[self.at].rows_taken += 1;
                 return Ok(Some(record));
             }
         }
@@ -115,33 +261,53 @@ impl<'v, 'a> Scan<'v, 'a> {
     fn next_live(&mut self) -> Result<Option<Record>> {
         let Self {
             view,
+            ranges,
+            counts,
+            at,
+            stretch,
             cursors,
             wanted,
             layers,
-            rows_read,
+            with_payloads,
             ..
         } = self;
         let Some(Cursors { records, .. }) = cursors else {
             return Ok(None);
         };
+        let range = &ranges[*at];
+        let counts = &mut counts[*at];
+        let spec = view.spec();
+        let code_len = spec.stored_len_bytes();
         while let Some((row_key, value)) = records.entry() {
-            *rows_read += 1;
+            counts.rows_read += 1;
+            counts.bytes += (row_key.len() + value.len()) as u64;
+            if !range.stretches.is_empty() {
+                let code = row_key.get(1..=code_len).unwrap_or_default();
+                match position(range, stretch, code) {
+                    Position::Inside => {}
+                    Position::Before(place) => {
+                        records.seek(place.as_bytes())?;
+                        counts.seeks += 1;
+                        continue;
+                    }
+                    Position::Behind => return Ok(None),
+                }
+            }
             let answer = RowRef::decode(value)
                 .and_then(|row| {
-                    if !row.peek()?.0.contains(view.valid_at()) {
-                        return Ok(None);
-                    }
-                    let header = row.header(view.spec())?;
-                    let takes = layers
-                        .as_ref()
-                        .is_none_or(|layers| layers.contains(&header.layer))
+                    let header = row.header_ref(spec)?;
+                    let takes = header.valid.contains(view.valid_at())
+                        && layers
+                            .as_ref()
+                            .is_none_or(|layers| layers.contains(&header.layer))
                         && row.version.commit <= view.bound(header.layer)
-                        && wants(wanted, &header);
-                    Ok(takes.then(|| record(view, &row, header)))
+                        && wants(wanted, &header, range.contained);
+                    Ok(takes.then(|| record(&row, &header, *with_payloads)))
                 })
                 .map_err(|fault| fault.in_table("records", row_key))?;
             records.advance()?;
             if answer.is_some() {
+                counts.rows_taken += 1;
                 return Ok(answer);
             }
         }
@@ -156,12 +322,17 @@ impl<'v, 'a> Scan<'v, 'a> {
             wanted,
             layers,
             group,
-            rows_read,
+            ranges,
+            counts,
+            at,
+            with_payloads,
             ..
         } = self;
         let Some(cursors) = cursors else {
             return Ok(None);
         };
+        let contained = ranges[*at].contained;
+        let counts = &mut counts[*at];
         let spec = view.spec();
         let place_len = 1 + spec.stored_len_bytes();
         let layer = layer_of(group, place_len)?;
@@ -173,14 +344,16 @@ impl<'v, 'a> Scan<'v, 'a> {
         // The version that answers so far, with the record where it is wanted.
         let mut best: Option<(Version, Option<Record>)> = None;
         let take = |row: &RowRef<'_>| -> Result<(Version, Option<Record>), Fault> {
-            let header = row.header(spec)?;
-            let taken = wants(wanted, &header).then(|| record(view, row, header));
+            let header = row.header_ref(spec)?;
+            let taken =
+                wants(wanted, &header, contained).then(|| record(row, &header, *with_payloads));
             Ok((row.version, taken))
         };
         if let Some((row_key, value)) = cursors.records.entry()
             && row_key == group.as_slice()
         {
-            *rows_read += 1;
+            counts.rows_read += 1;
+            counts.bytes += (row_key.len() + value.len()) as u64;
             if !skip {
                 best = RowRef::decode(value)
                     .and_then(|row| {
@@ -209,7 +382,8 @@ impl<'v, 'a> Scan<'v, 'a> {
             if record_key != group.as_slice() {
                 break;
             }
-            *rows_read += 1;
+            counts.rows_read += 1;
+            counts.bytes += (row_key.len() + value.len()) as u64;
             rows += 1;
             // Newest first: behind the version already found none can win.
             settled |= best.as_ref().is_some_and(|(found, _)| version < *found);
@@ -238,8 +412,10 @@ impl<'v, 'a> Scan<'v, 'a> {
                 index: 0,
             };
             history.seek(&key::history(group, zero))?;
+            counts.seeks += 1;
             if !settled {
-                return by_path(view, group, place_len, layer, wanted);
+                let wanted = |header: &HeaderRef<'_>| wants(wanted, header, contained);
+                return by_path(view, group, place_len, layer, wanted, *with_payloads);
             }
             break;
         }
@@ -247,16 +423,83 @@ impl<'v, 'a> Scan<'v, 'a> {
     }
 }
 
-fn wants(wanted: &Wanted<'_>, header: &Header) -> bool {
-    header
-        .extent
-        .as_ref()
-        .is_some_and(|extent| wanted(header.layer, extent))
+fn wants(wanted: &Wanted<'_>, header: &HeaderRef<'_>, contained: bool) -> bool {
+    header.extent.as_ref().is_some_and(|extent| {
+        wanted(&Candidate {
+            layer: header.layer,
+            id: header.id,
+            extent,
+            contained,
+        })
+    })
 }
 
-fn record(view: &View<'_>, row: &RowRef<'_>, header: Header) -> Record {
-    let payload = Bytes::copy_from_slice(row.payload);
-    Record::new(view.spec(), row.version, header, payload)
+fn record(row: &RowRef<'_>, header: &HeaderRef<'_>, with_payload: bool) -> Record {
+    let payload = if with_payload {
+        Bytes::copy_from_slice(row.payload)
+    } else {
+        Bytes::new()
+    };
+    Record::new(row.version, header, payload)
+}
+
+/// The entities that had a state in `ranges` that `wanted` takes, by any version within the view's
+/// commits that holds at some moment of `window`; and what reading came to.
+pub(crate) fn entities_in(
+    view: &View<'_>,
+    ranges: &[ScanRange],
+    layers: Option<&[LayerId]>,
+    window: Interval,
+    wanted: &dyn Fn(&Candidate<'_>) -> bool,
+) -> Result<(BTreeSet<(LayerId, String)>, Vec<RangeCounts>)> {
+    let mut found = BTreeSet::new();
+    let mut counts = vec![RangeCounts::default(); ranges.len()];
+    let code_len = view.spec().stored_len_bytes();
+    for (range, counts) in ranges.iter().zip(&mut counts) {
+        for table in [key::RECORDS, key::HISTORY] {
+            let mut stretch = 0;
+            let mut cursor = view.read().cursor(table, &range.places.keys())?;
+            counts.seeks += 1;
+            while let Some((row_key, value)) = cursor.entry() {
+                counts.rows_read += 1;
+                counts.bytes += (row_key.len() + value.len()) as u64;
+                let code = row_key.get(1..=code_len).unwrap_or_default();
+                match position(range, &mut stretch, code) {
+                    Position::Inside => {}
+                    Position::Before(place) => {
+                        cursor.seek(place.as_bytes())?;
+                        counts.seeks += 1;
+                        continue;
+                    }
+                    Position::Behind => break,
+                }
+                let fault = |fault: Fault| fault.in_table(key::table_name(table), row_key);
+                let peeked = Peeked::decode(value, view.spec()).map_err(fault)?;
+                if let Peeked::Version(row, valid) = peeked
+                    && valid.overlaps(window)
+                {
+                    let header = row.header_ref(view.spec()).map_err(fault)?;
+                    let selected = layers.is_none_or(|layers| layers.contains(&header.layer));
+                    if selected
+                        && row.version.commit <= view.bound(header.layer)
+                        && header.extent.as_ref().is_some_and(|extent| {
+                            wanted(&Candidate {
+                                layer: header.layer,
+                                id: header.id,
+                                extent,
+                                contained: range.contained,
+                            })
+                        })
+                        && found.insert((header.layer, header.id.to_owned()))
+                    {
+                        counts.rows_taken += 1;
+                    }
+                }
+                cursor.advance()?;
+            }
+        }
+    }
+    Ok((found, counts))
 }
 
 /// The layer in a record key.
@@ -282,7 +525,8 @@ fn by_path(
     group: &[u8],
     place_len: usize,
     layer: LayerId,
-    wanted: &Wanted<'_>,
+    wanted: impl Fn(&HeaderRef<'_>) -> bool,
+    with_payload: bool,
 ) -> Result<Option<Record>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
@@ -295,7 +539,11 @@ fn by_path(
     if track.place.as_bytes() != place {
         return Ok(None);
     }
-    view.load_if(&path, &head, &track, |header| wants(wanted, header))
+    let mut found = view.load_if(&path, &head, &track, wanted)?;
+    if !with_payload && let Some(record) = &mut found {
+        record.payload = Bytes::new();
+    }
+    Ok(found)
 }
 
 impl Cursors<'_> {

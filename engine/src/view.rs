@@ -1,11 +1,14 @@
 //! Consistent read views: what is known as of a commit or a moment, at a valid time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use blocknet_geocode::{Block, Cell, Geocode, NetSpec, StoredCode};
 use blocknet_kv::{Bytes, KeyRange, MemLayer, Overlay, Read};
 
+use crate::apply::Bounds;
 use crate::body::CommitInfo;
+use crate::costs::Costs;
 use crate::entity::{Head, Last, Path, Track};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Hash;
@@ -13,10 +16,12 @@ use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linked::LinkedNet;
-use crate::record::{ChangeKind, End, Extent, Header, Place, RowRef, Version, flag};
-use crate::scan::Scan;
+use crate::record::{ChangeKind, End, Extent, HeaderRef, Place, RowRef, Version, flag};
+use crate::scan::{Candidate, RangeCounts, Scan, ScanRange};
 use crate::time::{Interval, Moment};
+use crate::touched::Touched;
 use crate::writer::{commit_info, row};
+use crate::zone::{self, Rows, Zone};
 
 /// Which commits a view knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +60,6 @@ pub struct Record {
     pub kind: ChangeKind,
     /// Where the entity is; `None` for an absence.
     pub extent: Option<Extent>,
-    /// Under which geocode it is filed; `None` for an absence.
-    pub geocode: Option<Geocode>,
     /// The payload as it was given.
     pub payload: Bytes,
     /// Salted commitment to the payload.
@@ -69,11 +72,11 @@ pub struct Record {
     pub reason: Option<String>,
     /// Source, where it differs from the commit's.
     pub source: Option<String>,
+    place: Place,
 }
 
 impl Record {
-    pub(crate) fn new(spec: &NetSpec, version: Version, header: Header, payload: Bytes) -> Self {
-        let geocode = header.place.geocode(spec, header.altitude_known());
+    pub(crate) fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
         let is = |bit: u16| header.flags & bit != 0;
         Self {
             layer: header.layer,
@@ -86,7 +89,7 @@ impl Record {
             from_asserted: !is(flag::FROM_IMPLIED),
             kind: header.kind,
             extent: header.extent,
-            geocode,
+            place: header.place,
             payload,
             commitment: header.commitment,
             previous: header.previous,
@@ -95,6 +98,13 @@ impl Record {
             source: header.source.map(Into::into),
             id: header.id.into(),
         }
+    }
+
+    /// Under which geocode it is filed in a net of `spec`; `None` for an absence.
+    pub fn geocode(&self, spec: &NetSpec) -> Option<Geocode> {
+        let extent = self.extent?;
+        let altitude_known = extent.floor.is_some() || extent.top.is_some();
+        self.place.geocode(spec, altitude_known)
     }
 
     /// Whether the version states that the entity is not there.
@@ -133,6 +143,21 @@ impl PlaceRange {
     }
 }
 
+/// A commit, as far as it concerns a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitMark {
+    /// Its number.
+    pub number: u64,
+    /// Its recorded time.
+    pub recorded: Moment,
+    /// Versions of the layer that it wrote.
+    pub versions: u32,
+    /// Earliest start or end of any of their intervals; after `last` when all are open.
+    pub first: Moment,
+    /// Latest start or end.
+    pub last: Moment,
+}
+
 /// A stretch of an entity's effective timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimelineEntry {
@@ -152,6 +177,7 @@ pub struct View<'a> {
     ledger: Ledger,
     bounds: BTreeMap<LayerId, u64>,
     valid: Moment,
+    costs: &'a OnceLock<Costs>,
 }
 
 impl std::fmt::Debug for View<'_> {
@@ -169,6 +195,7 @@ impl<'a> View<'a> {
         spec: &'a NetSpec,
         as_of: AsOf,
         valid: Moment,
+        costs: &'a OnceLock<Costs>,
     ) -> Result<Self> {
         let ledger = Ledger::load(&*read)?
             .ok_or_else(|| Error::corrupt("tables: `meta`: the row `state` is missing"))?;
@@ -178,6 +205,7 @@ impl<'a> View<'a> {
             ledger,
             bounds: BTreeMap::new(),
             valid,
+            costs,
         };
         view.bounds = view.bounds_at(as_of)?;
         Ok(view)
@@ -248,6 +276,7 @@ impl<'a> View<'a> {
             ledger: self.ledger.clone(),
             bounds: BTreeMap::new(),
             valid,
+            costs: self.costs,
         };
         view.bounds = view.bounds_at(as_of)?;
         Ok(view)
@@ -300,10 +329,52 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The levels under which anything was ever filed, coarsest first.
-    pub fn levels(&self) -> impl Iterator<Item = u8> {
-        let levels = self.ledger.levels;
-        (0..=self.spec.block_digits()).filter(move |level| levels >> level & 1 == 1)
+    /// The levels under which anything was ever filed, coarsest first, and how much is.
+    pub fn levels(&self) -> impl Iterator<Item = (u8, Rows)> {
+        let deepest = self.spec.block_digits();
+        let levels = self.ledger.levels.range(..=deepest);
+        levels.map(|(level, rows)| (*level, *rows))
+    }
+
+    /// The zones of `depth` digits under a level from the cell `first` to the cell `last` along
+    /// the curve, in order, at most `max` of them. Zones in which nothing was ever filed are left
+    /// out; depths are those of [`crate::zone_depths`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    ///
+    /// # Cost
+    /// One seek, and a small row for each zone.
+    pub fn zones(
+        &self,
+        level: u8,
+        depth: u8,
+        cells: (&Cell, &Cell),
+        max: usize,
+    ) -> Result<Vec<Zone>> {
+        zone::zones(&*self.read, level, depth, cells, max)
+    }
+
+    /// Whether a scan of these layers has to read the history beside the live heads.
+    pub fn needs_history(&self, layers: Option<&[LayerId]>) -> bool {
+        self.layers().any(|(layer, _)| {
+            layers.is_none_or(|layers| layers.contains(&layer)) && !self.is_current(layer)
+        })
+    }
+
+    /// What reading costs here, measured once for each opening of the net; see
+    /// [`crate::NetBuilder::costs`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    pub fn costs(&self) -> Result<Costs> {
+        match self.costs.get() {
+            Some(costs) => Ok(*costs),
+            None => {
+                let costs = Costs::measure(self)?;
+                Ok(*self.costs.get_or_init(|| costs))
+            }
+        }
     }
 
     /// Whether the live heads alone answer this view for `layer`.
@@ -395,7 +466,7 @@ impl<'a> View<'a> {
         path: &Path<'_>,
         head: &Head,
         track: &Track,
-        wants: impl Fn(&Header) -> bool,
+        wants: impl Fn(&HeaderRef<'_>) -> bool,
     ) -> Result<Option<Record>> {
         let bytes = row(path, head, track.version, &track.place)?;
         self.decode(path, &bytes, wants)
@@ -405,13 +476,13 @@ impl<'a> View<'a> {
         &self,
         path: &Path<'_>,
         bytes: &Bytes,
-        wants: impl Fn(&Header) -> bool,
+        wants: impl Fn(&HeaderRef<'_>) -> bool,
     ) -> Result<Option<Record>> {
         let fault = |fault: crate::error::Fault| fault.in_table("records", path.entity);
         let row = RowRef::decode(bytes).map_err(fault)?;
-        let header = row.header(self.spec).map_err(fault)?;
+        let header = row.header_ref(self.spec).map_err(fault)?;
         let payload = bytes.slice(bytes.len() - row.payload.len()..);
-        Ok(wants(&header).then(|| Record::new(self.spec, row.version, header, payload)))
+        Ok(wants(&header).then(|| Record::new(row.version, &header, payload)))
     }
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an
@@ -511,76 +582,62 @@ impl<'a> View<'a> {
     }
 
     /// The records filed in `ranges` that the view's entities are in, as a stream: in order of the
-    /// ranges, of places within each, then of layer and id. `wanted` sees each extent before the
+    /// ranges, of places within each, then of layer and id. `wanted` sees each candidate before the
     /// record is built.
     ///
     /// # Cost
     /// One pass over the ranges of the live heads and, for a view of the past, over their history.
     pub fn scan<'v>(
         &'v self,
-        ranges: Vec<PlaceRange>,
+        ranges: Vec<ScanRange>,
         layers: Option<&[LayerId]>,
-        wanted: impl Fn(LayerId, &Extent) -> bool + 'v,
+        wanted: impl Fn(&Candidate<'_>) -> bool + 'v,
     ) -> Scan<'v, 'a> {
         Scan::new(self, ranges, layers, Box::new(wanted))
     }
 
     /// The entities that had a state in `ranges` that `wanted` takes, by any version within the
     /// view's commits that holds at some moment of `window`, whether or not another version
-    /// overrides it. Memory grows with their number.
+    /// overrides it; and what reading each range came to. Memory grows with their number.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn entities_in(
         &self,
-        ranges: &[PlaceRange],
+        ranges: &[ScanRange],
         layers: Option<&[LayerId]>,
         window: Interval,
-        wanted: impl Fn(LayerId, &Extent) -> bool,
-    ) -> Result<BTreeSet<(LayerId, String)>> {
-        let mut found = BTreeSet::new();
-        for range in ranges {
-            for table in [key::RECORDS, key::HISTORY] {
-                let mut cursor = self.read.cursor(table, &range.keys())?;
-                while let Some((row_key, value)) = cursor.entry() {
-                    self.candidate(value, layers, window, &wanted, &mut found)
-                        .map_err(|fault| fault.in_table(key::table_name(table), row_key))?;
-                    cursor.advance()?;
-                }
-            }
-        }
-        Ok(found)
+        wanted: impl Fn(&Candidate<'_>) -> bool,
+    ) -> Result<(BTreeSet<(LayerId, String)>, Vec<RangeCounts>)> {
+        crate::scan::entities_in(self, ranges, layers, window, &wanted)
     }
 
-    fn candidate(
+    /// The entities of which a commit wrote or ended a state at a place that `wanted` takes, and
+    /// how many rows it wrote. An absence is reported by the places it ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    ///
+    /// # Cost
+    /// Reads the commit's list of keys, not its rows.
+    pub fn touched_by(
         &self,
-        value: &[u8],
-        layers: Option<&[LayerId]>,
-        window: Interval,
-        wanted: &impl Fn(LayerId, &Extent) -> bool,
-        found: &mut BTreeSet<(LayerId, String)>,
-    ) -> Result<(), crate::error::Fault> {
-        let crate::record::Peeked::Version(row, valid) =
-            crate::record::Peeked::decode(value, self.spec)?
-        else {
-            return Ok(());
-        };
-        if !valid.overlaps(window) {
-            return Ok(());
+        commit: u64,
+        mut wanted: impl FnMut(LayerId, u8, &[u8]) -> bool,
+    ) -> Result<(BTreeSet<(LayerId, String)>, u64)> {
+        let touched = Touched::load(&*self.read, self.spec, commit)?;
+        let (mut found, mut rows) = (BTreeSet::new(), 0);
+        for record_key in touched.keys() {
+            rows += 1;
+            let fault = |fault: crate::error::Fault| fault.in_table("commits", record_key);
+            let place = Place::of_key(record_key, self.spec).map_err(fault)?;
+            let entity = record_key.get(place.as_bytes().len()..).unwrap_or_default();
+            let (layer, id) = key::parse_entity(entity).map_err(fault)?;
+            if !place.is_nowhere() && wanted(layer, place.level(), &place.as_bytes()[1..]) {
+                found.insert((layer, id));
+            }
         }
-        let header = row.header(self.spec)?;
-        if layers.is_some_and(|layers| !layers.contains(&header.layer))
-            || row.version.commit > self.bound(header.layer)
-        {
-            return Ok(());
-        }
-        if header
-            .extent
-            .is_some_and(|extent| wanted(header.layer, &extent))
-        {
-            found.insert((header.layer, header.id.into()));
-        }
-        Ok(())
+        Ok((found, rows))
     }
 
     /// Ranges of all places in cells `first..=last` under each level in use, for
@@ -588,16 +645,16 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
-    pub fn ranges_of(&self, cell: &Cell) -> Result<Vec<PlaceRange>> {
+    pub fn ranges_of(&self, cell: &Cell) -> Result<Vec<ScanRange>> {
         let mut ranges = Vec::new();
-        for level in self.levels() {
+        for (level, _) in self.levels() {
             let cell = if cell.digits() > level {
                 cell.ancestor(level)
             } else {
                 *cell
             };
             let (low, high) = self.spec.stored_range(&cell, &cell, level)?;
-            ranges.push(PlaceRange { level, low, high });
+            ranges.push(PlaceRange { level, low, high }.into());
         }
         Ok(ranges)
     }
@@ -611,10 +668,10 @@ impl<'a> View<'a> {
         cell: &Cell,
     ) -> Result<impl Iterator<Item = Result<Record>> + use<'v, 'a>> {
         let cell = *cell;
-        let scan = self.scan(self.ranges_of(&cell)?, None, |_, _| true);
+        let scan = self.scan(self.ranges_of(&cell)?, None, |_| true);
         Ok(scan.filter(move |record| match record {
             Ok(record) => record
-                .geocode
+                .geocode(self.spec)
                 .is_some_and(|geocode| cell.contains(&geocode.planar())),
             Err(_) => true,
         }))
@@ -632,7 +689,7 @@ impl<'a> View<'a> {
     ) -> Result<Option<Record>> {
         Ok(self
             .get(layer, id)?
-            .filter(|record| record.geocode.as_ref() == Some(geocode)))
+            .filter(|record| record.geocode(self.spec).as_ref() == Some(geocode)))
     }
 
     /// The states filed in a block: by the centres of their extents.
@@ -646,8 +703,8 @@ impl<'a> View<'a> {
         let (block, spec) = (*block, self.spec);
         Ok(self.in_cell(&block.cell())?.filter(move |record| {
             let Ok(record) = record else { return true };
-            let geocode = record.geocode.as_ref();
-            geocode.is_some_and(|geocode| spec.block(geocode) == block)
+            let geocode = record.geocode(spec);
+            geocode.is_some_and(|geocode| spec.block(&geocode) == block)
         }))
     }
 
@@ -681,7 +738,8 @@ impl<'a> View<'a> {
         commit_info(&*self.read, number)
     }
 
-    /// The commits of a layer recorded after `after` and up to `until`, in order, as (recorded time, number).
+    /// The commits of a layer recorded after `after` and up to `until`, in order, at most `max` of
+    /// them.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
@@ -690,22 +748,56 @@ impl<'a> View<'a> {
         layer: LayerId,
         after: Moment,
         until: Moment,
-    ) -> Result<Vec<(Moment, u64)>> {
+        max: usize,
+    ) -> Result<Vec<CommitMark>> {
         let mut start = key::moment(layer, after, u64::MAX);
         start.push(0);
+        self.commit_marks(layer, start, until, max)
+    }
+
+    /// The commits of a layer recorded up to `until`, in order, at most `max` of them.
+    ///
+    /// # Errors
+    /// As for [`View::commits_between`].
+    pub fn commits_until(
+        &self,
+        layer: LayerId,
+        until: Moment,
+        max: usize,
+    ) -> Result<Vec<CommitMark>> {
+        self.commit_marks(layer, layer.number().to_be_bytes().to_vec(), until, max)
+    }
+
+    fn commit_marks(
+        &self,
+        layer: LayerId,
+        start: Vec<u8>,
+        until: Moment,
+        max: usize,
+    ) -> Result<Vec<CommitMark>> {
         let mut end = key::moment(layer, until, u64::MAX);
         end.push(0);
+        let mut marks = Vec::new();
         if start >= end {
-            return Ok(Vec::new());
+            return Ok(marks);
         }
         let mut cursor = self.read.cursor(key::MOMENTS, &KeyRange::new(start, end))?;
-        let mut commits = Vec::new();
-        while let Some((row_key, _)) = cursor.entry() {
-            commits.push(
-                key::parse_moment(row_key).map_err(|fault| fault.in_table("moments", row_key))?,
-            );
+        while let Some((row_key, value)) = cursor.entry() {
+            if marks.len() >= max {
+                break;
+            }
+            let fault = |fault: crate::error::Fault| fault.in_table("moments", row_key);
+            let (recorded, number) = key::parse_moment(row_key).map_err(fault)?;
+            let bounds = Bounds::decode(value).map_err(fault)?;
+            marks.push(CommitMark {
+                number,
+                recorded,
+                versions: bounds.versions,
+                first: bounds.first,
+                last: bounds.last,
+            });
             cursor.advance()?;
         }
-        Ok(commits)
+        Ok(marks)
     }
 }

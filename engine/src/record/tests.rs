@@ -78,7 +78,9 @@ fn decoded(bytes: &[u8]) -> Result<Header, Fault> {
 fn a_header_has_these_bytes() {
     assert_eq!(encoded(&header()), header_bytes());
     assert_eq!(decoded(&header_bytes()), Ok(header()));
-    assert_eq!(header().end(), End::At(Moment::from_micros(86_400_000_000)));
+    let bytes = header_bytes();
+    let read = HeaderRef::decode(&mut Decoder(&bytes), &NetSpec::city()).unwrap();
+    assert_eq!(read.end(), End::At(Moment::from_micros(86_400_000_000)));
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn check(net: &Net, story: &Story, before: &[String]) -> Vec<String> {
         // By place it is found where its path says it is.
         let state = view.get(LayerId::MAIN, id).unwrap();
         let ranges = view.ranges_of(&blocknet_geocode::Cell::ROOT).unwrap();
-        let mut scan = view.scan(ranges, None, |_, _| true).map(Result::unwrap);
+        let mut scan = view.scan(ranges, None, |_| true).map(Result::unwrap);
         assert_eq!(scan.find(|record| record.id == id), state);
         let timeline = view.timeline(LayerId::MAIN, id, Interval::ALL).unwrap();
         assert!(timeline.is_sorted_by_key(|entry| entry.during.from));
