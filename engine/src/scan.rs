@@ -175,6 +175,11 @@ impl<'v, 'a> Scan<'v, 'a> {
         &self.counts
     }
 
+    /// Index of the range being read: that of the last record.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// The ranges.
     pub fn ranges(&self) -> &[ScanRange] {
         &self.ranges

@@ -128,6 +128,51 @@ impl NetSpec {
             first.code_max().max(last.code_max()).pack(total),
         ))
     }
+
+    /// The lowest and highest stored code, both included, of all places in a cell at least as deep
+    /// as `level`, between two altitude codes.
+    ///
+    /// With one altitude code, or a cell of just `level` digits, the range is exact. Otherwise it
+    /// also holds other places of the level's cell, at the altitudes between.
+    ///
+    /// # Errors
+    /// * [`Error::Depth`]: `cell` has fewer digits than `level`, or more than planar codes have.
+    /// * [`Error::Order`]: the second altitude code is below the first.
+    pub fn stored_slab(
+        &self,
+        cell: &Cell,
+        level: u8,
+        (lowest, highest): (u64, u64),
+    ) -> Result<(StoredCode, StoredCode), Error> {
+        const WHAT: &str = "cell of a stored slab";
+        self.check_depth(WHAT, cell.digits())?;
+        if cell.digits() < level {
+            return Err(Error::Depth {
+                what: WHAT,
+                digits: cell.digits(),
+                max: level,
+            });
+        }
+        if highest < lowest {
+            return Err(Error::Order {
+                what: "altitudes of a stored slab",
+            });
+        }
+        let split = 4 * u32::from(level);
+        let altitude_end = split + self.altitude_bits();
+        let total = u32::from(self.total_digits());
+        let code = |planar: Bits, altitude: u64| {
+            let code = planar.prefix(split)
+                | Bits::new(0, u128::from(altitude)) << (256 - altitude_end)
+                | planar.suffix(split) >> self.altitude_bits();
+            code.prefix(4 * total).pack(total)
+        };
+        let top = self.altitude_code_max();
+        Ok((
+            code(cell.code(), lowest.min(top)),
+            code(cell.code_max(), highest.min(top)),
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -285,6 +330,27 @@ mod tests {
                     || last.contains(&planar)
                     || (first < planar && planar < last);
                 inside == (low..=high).contains(&spec.stored(geocode, level))
+            })
+        }
+
+        fn slabs_hold_just_their_places(any: AnyGeocode, level: u8, digits: u8, altitudes: (u64, u64)) -> bool {
+            let spec = any.spec;
+            let level = level % (spec.planar_digits() + 1);
+            let deeper = level + digits % (spec.planar_digits() - level + 1);
+            let cell = any.geocode.planar().ancestor(deeper);
+            let (lowest, highest) = (altitudes.0.min(altitudes.1), altitudes.0.max(altitudes.1));
+            let one = any.geocode.altitude().unwrap_or(0);
+            [(lowest, highest), (one, one)].iter().all(|&(lowest, highest)| {
+                let (low, high) = spec.stored_slab(&cell, level, (lowest, highest)).unwrap();
+                let top = spec.altitude_code_max();
+                let exact = lowest == highest || deeper == level;
+                [any.geocode, any.other, any.third].iter().all(|geocode| {
+                    let altitude = geocode.altitude().unwrap_or(0);
+                    let inside = cell.contains(&geocode.planar())
+                        && (lowest.min(top)..=highest.min(top)).contains(&altitude);
+                    let found = (low..=high).contains(&spec.stored(geocode, level));
+                    if exact { inside == found } else { !inside || found }
+                })
             })
         }
 

@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use blocknet_engine::{AsOf, Error, Extent, Interval, LayerId, Moment, Record, Result, View};
 
-use crate::select::{Area, Selection, search};
-use crate::window::Window;
+use crate::area::{Area, Target, Window};
+use crate::candidates::{Found, candidates};
+use crate::explain::Explain;
+use crate::search::{Query, search};
+use crate::select::Selection;
 
 /// A time axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -215,25 +218,20 @@ struct Course {
 /// # Cost
 /// Reads everything ever filed in the area, and the path of each entity found; memory grows with
 /// the number of changes.
-pub fn replay(
+pub fn replay<'q>(
     view: &View<'_>,
-    selection: &Selection<'_>,
+    query: impl Into<Query<'q>>,
     span: Span,
     compare: &dyn Compare,
 ) -> Result<Vec<Change>> {
+    let query = query.into();
+    let asked = Asked::new(view, &query);
     let mut changes = Vec::new();
-    for course in courses(view, selection, span)? {
+    for course in courses(view, &query, span)? {
         let mut before = course.start;
         for (time, after) in course.steps {
             let entity = (course.layer, course.id.as_str());
-            changes.extend(step(
-                selection,
-                entity,
-                time,
-                before,
-                after.clone(),
-                compare,
-            ));
+            changes.extend(step(&asked, entity, time, before, after.clone(), compare));
             before = after;
         }
     }
@@ -249,19 +247,21 @@ pub fn replay(
 ///
 /// # Cost
 /// As for [`replay`].
-pub fn diff(
+pub fn diff<'q>(
     view: &View<'_>,
-    selection: &Selection<'_>,
+    query: impl Into<Query<'q>>,
     span: Span,
     compare: &dyn Compare,
 ) -> Result<Vec<Change>> {
+    let query = query.into();
+    let asked = Asked::new(view, &query);
     let mut changes = Vec::new();
-    for mut course in courses(view, selection, span)? {
+    for mut course in courses(view, &query, span)? {
         let Some((time, after)) = course.steps.pop() else {
             continue;
         };
         let entity = (course.layer, course.id.as_str());
-        changes.extend(step(selection, entity, time, course.start, after, compare));
+        changes.extend(step(&asked, entity, time, course.start, after, compare));
     }
     sort(&mut changes);
     Ok(changes)
@@ -276,15 +276,17 @@ pub fn diff(
 ///
 /// # Cost
 /// As for [`replay`], and one search at each end for every transient.
-pub fn transients(
+pub fn transients<'q>(
     view: &View<'_>,
-    selection: &Selection<'_>,
+    query: impl Into<Query<'q>>,
     span: Span,
     compare: &dyn Compare,
 ) -> Result<Vec<Change>> {
+    let query = query.into();
+    let asked = Asked::new(view, &query);
     let mut changes = Vec::new();
-    for course in courses(view, selection, span)? {
-        if let Some(change) = transient(selection, course, compare) {
+    for course in courses(view, &query, span)? {
+        if let Some(change) = transient(&asked, course, compare) {
             changes.push(change);
         }
     }
@@ -298,14 +300,14 @@ pub fn transients(
             ),
         };
         for change in &mut changes {
-            change.replaced_by = replacements(change, selection, &at_from, &at_to, compare)?;
+            change.replaced_by = replacements(change, &query.selection, &at_from, &at_to, compare)?;
         }
     }
     Ok(changes)
 }
 
-fn transient(selection: &Selection<'_>, course: Course, compare: &dyn Compare) -> Option<Change> {
-    let present = |record: Option<&Record>| record.is_some_and(|record| selection.takes(record));
+fn transient(asked: &Asked<'_>, course: Course, compare: &dyn Compare) -> Option<Change> {
+    let present = |record: Option<&Record>| record.is_some_and(|record| asked.takes(record));
     let end = course.steps.last()?.1.as_ref();
     let start = course.start.as_ref();
     // Whether a state is other than at the ends.
@@ -337,7 +339,7 @@ fn transient(selection: &Selection<'_>, course: Course, compare: &dyn Compare) -
     } else {
         Kind::Vanished
     };
-    let step = self::kind(selection, before.as_ref(), after.as_ref());
+    let step = self::kind(asked, before.as_ref(), after.as_ref());
     let changed = aspects(step, before.as_ref(), after.as_ref(), compare);
     Some(Change {
         time,
@@ -359,14 +361,14 @@ fn sort(changes: &mut [Change]) {
 /// The change from one version to another; `None` when the entity is not present on either side or
 /// the comparison sees no difference.
 fn step(
-    selection: &Selection<'_>,
+    asked: &Asked<'_>,
     (layer, id): (LayerId, &str),
     time: Moment,
     before: Option<Record>,
     after: Option<Record>,
     compare: &dyn Compare,
 ) -> Option<Change> {
-    let kind = kind(selection, before.as_ref(), after.as_ref())?;
+    let kind = kind(asked, before.as_ref(), after.as_ref())?;
     let changed = aspects(Some(kind), before.as_ref(), after.as_ref(), compare);
     (!changed.is_empty()).then(|| Change {
         time,
@@ -382,12 +384,8 @@ fn step(
 }
 
 /// What a step does to presence; `None` when the entity is not present on either side.
-fn kind(
-    selection: &Selection<'_>,
-    before: Option<&Record>,
-    after: Option<&Record>,
-) -> Option<Kind> {
-    let present = |record: Option<&Record>| record.is_some_and(|record| selection.takes(record));
+fn kind(asked: &Asked<'_>, before: Option<&Record>, after: Option<&Record>) -> Option<Kind> {
+    let present = |record: Option<&Record>| record.is_some_and(|record| asked.takes(record));
     match (present(before), present(after)) {
         (false, false) => None,
         (false, true) => Some(Kind::Appeared),
@@ -415,50 +413,74 @@ fn aspects(
     aspects
 }
 
-/// The courses of all entities that may have been in the selection at some time of the span.
-fn courses(view: &View<'_>, selection: &Selection<'_>, span: Span) -> Result<Vec<Course>> {
-    selection.check()?;
-    if span.from > span.to {
-        return Err(Error::refused(format!(
-            "the span ends at {}, before it starts at {}",
-            span.to, span.from
-        )));
-    }
-    // The state at `from` counts, and so does a change at `to`.
-    let window = Interval {
-        from: span.from,
-        to: Moment::from_micros(span.to.as_micros().saturating_add(1)),
-    };
-    let about = match span.axis {
-        Axis::Valid => window,
-        Axis::Recorded => {
-            let valid = view.valid_at();
-            Interval {
-                from: valid,
-                to: Moment::from_micros(valid.as_micros().saturating_add(1)),
-            }
+/// A selection ready to be asked about records.
+struct Asked<'q> {
+    selection: &'q Selection<'q>,
+    target: Target,
+}
+
+impl<'q> Asked<'q> {
+    fn new(view: &View<'_>, query: &'q Query<'q>) -> Self {
+        Self {
+            selection: &query.selection,
+            target: query.selection.target(view.spec()),
         }
-    };
-    let entities: Vec<(LayerId, String)> = match selection.id {
-        Some(id) => selection
-            .layer_ids(view)
-            .into_iter()
-            .map(|layer| (layer, id.to_owned()))
-            .collect(),
-        None => view
-            .entities_in(
-                &selection.ranges(view)?,
-                selection.layers,
-                about,
-                |_, extent| selection.takes_extent(extent),
-            )?
-            .into_iter()
-            .collect(),
-    };
+    }
+
+    fn takes(&self, record: &Record) -> bool {
+        self.selection.takes(&self.target, record)
+    }
+}
+
+impl Span {
+    /// The state at `from` counts, and so does a change at `to`.
+    pub(crate) fn window(self) -> Interval {
+        Interval {
+            from: self.from,
+            to: Moment::from_micros(self.to.as_micros().saturating_add(1)),
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<()> {
+        if self.from > self.to {
+            return Err(Error::refused(format!(
+                "the span ends at {}, before it starts at {}",
+                self.to, self.from
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Says how the changes of a span would be found; with `analyze`, finds them as well and says what
+/// that took. The courses of the entities found are read by every plan alike and not counted.
+///
+/// # Errors
+/// As for [`replay`].
+pub fn explain_changes<'q>(
+    view: &View<'_>,
+    query: impl Into<Query<'q>>,
+    span: Span,
+    analyze: bool,
+) -> Result<Explain> {
+    let query = query.into();
+    span.check()?;
+    if analyze {
+        let found = candidates(view, &query, Some(span), span.window())?.read(view)?;
+        return Ok(Explain::new(&found.plan, Some(found.actual)));
+    }
+    let planned = candidates(view, &query, Some(span), span.window())?;
+    Ok(Explain::new(planned.plan(), None))
+}
+
+/// The courses of all entities that may have been in the selection at some time of the span.
+fn courses(view: &View<'_>, query: &Query<'_>, span: Span) -> Result<Vec<Course>> {
+    span.check()?;
+    let Found { entities, .. } = candidates(view, query, Some(span), span.window())?.read(view)?;
     match span.axis {
         Axis::Valid => entities
             .into_iter()
-            .map(|(layer, id)| valid_course(view, layer, id, window))
+            .map(|(layer, id)| valid_course(view, layer, id, span.window()))
             .collect(),
         Axis::Recorded => recorded_courses(view, entities, span),
     }

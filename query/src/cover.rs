@@ -1,265 +1,539 @@
-//! Key ranges that hold everything a window may meet, within a budget.
+//! Which stretches of keys can hold an answer, and how many rows lie in and between them.
 //!
-//! Pure: no store is touched. An entity is filed under the finest level whose cells are at least
-//! twice its extent, at the centre of the extent, so under each level the window is widened by a
-//! quarter of that level's cells. Cells on the border of the widened window are split until the
-//! work is done or a bound is reached; then the cheapest gaps are closed until the budget holds.
+//! An entity is filed under the finest level whose cells are at least twice its extent, at the
+//! centre of the extent, so under each level a cell can hold an answer when the cell widened by a
+//! quarter of the level's cells meets the area. The zones that the write path keeps say where
+//! anything is filed at all, how much, and between which altitudes. Cells on the border of the
+//! area are split, the fullest first, down to the level, and below it where all rows of a cell
+//! have one altitude code, so that the rest of the key is a planar code again.
+//!
+//! The result is a list of islands in key order with the rows estimated in and between them; what
+//! is joined and what is passed over is decided by the plans.
 
 use std::collections::BinaryHeap;
 
-use blocknet_engine::{PlaceRange, Result};
-use blocknet_geocode::{Cell, NetSpec};
+use blocknet_engine::{Heights, Result, Rows, View, Zone, zone_depths};
+use blocknet_geocode::{Cell, NetSpec, StoredCode};
 
-use crate::window::Window;
+use crate::area::{Target, UnknownHeight};
+use crate::rect::{Rect, Relation};
 
-/// Key ranges a query may use, over all levels, unless told otherwise.
-pub const MAX_RANGES: usize = 32;
+/// Zones read for one level before a coarser depth is taken.
+const ZONES_MAX: u64 = 4_096;
+/// Runs of zones read for one level; more would cost more seeks than they save rows.
+const ZONE_RUNS: usize = 6;
+/// Levels with no more rows than this have their zones read in one run.
+const FEW_ROWS: u64 = 256;
+/// Digits below a level's cells that a cell of one altitude code is split to.
+const BELOW_LEVEL: u8 = 2;
 
-/// Cells under one level before splitting stops, as a multiple of the budget: more would be merged
-/// away again.
-const CELLS_PER_RANGE: usize = 8;
-/// Cells deeper than this have codes of more than 128 bits; they are never split further.
-const DEPTH_MAX: u8 = 32;
-
-/// Columns and rows, both ends included, at the depth of a level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rect {
-    columns: (u128, u128),
-    rows: (u128, u128),
+/// A stretch of keys under a level that can hold answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Island {
+    pub(crate) level: u8,
+    pub(crate) low: StoredCode,
+    pub(crate) high: StoredCode,
+    /// Whether every centre in it lies in the area.
+    pub(crate) contained: bool,
+    /// Rows estimated in it.
+    pub(crate) rows: f64,
+    /// Rows estimated between the island before it under the same level and this one.
+    pub(crate) gap: f64,
+    /// Whether nothing at all can be filed between the two.
+    pub(crate) clear: bool,
 }
 
-/// A run of cells of one level: first and last, and their codes at the depth of the level.
-#[derive(Clone, Copy, Debug)]
+/// Islands of all levels, in the order of levels and keys.
+///
+/// * `with_history`: count the rows of the history too.
+/// * `cells_max`: cells a level is split into.
+pub(crate) fn islands(
+    view: &View<'_>,
+    target: &Target,
+    with_history: bool,
+    cells_max: usize,
+) -> Result<Vec<Island>> {
+    let mut found = Vec::new();
+    let bounds = target.bounds();
+    for (level, rows) in view.levels() {
+        let total = weigh(&rows, with_history);
+        let everything = bounds.is_none() && target.altitude.is_none();
+        if everything || total == 0 {
+            if total > 0 {
+                found.push(whole_level(&target.spec, level, rows_of(total))?);
+            }
+            continue;
+        }
+        let mut level_cover = LevelCover {
+            target,
+            level,
+            with_history,
+            items: Vec::new(),
+            border: BinaryHeap::new(),
+        };
+        let runs = read_zones(view, target, level, rows, bounds.as_deref())?;
+        let (mut counted, mut share) = (0.0, 0.0);
+        for run in &runs {
+            for zone in &run.zones {
+                level_cover.zone(zone)?;
+                counted += rows_of(weigh(&zone.rows, with_history));
+            }
+            share += end_of(&run.last) - position(&run.first);
+        }
+        // What lies between the runs was not read: taken to be as full as they are.
+        for pair in runs.windows(2) {
+            let between = position(&pair[1].first) - end_of(&pair[0].last);
+            level_cover.unread(&pair[0].last, between * counted / share)?;
+        }
+        level_cover.split(cells_max)?;
+        level_cover.finish(&mut found);
+    }
+    Ok(found)
+}
+
+/// The island that all of a level is.
+pub(crate) fn whole_level(spec: &NetSpec, level: u8, rows: f64) -> Result<Island> {
+    let (low, high) = spec.stored_range(&Cell::ROOT, &Cell::ROOT, level)?;
+    Ok(Island {
+        level,
+        low,
+        high,
+        contained: false,
+        rows,
+        gap: 0.0,
+        clear: false,
+    })
+}
+
+pub(crate) fn weigh(rows: &Rows, with_history: bool) -> u64 {
+    rows.live + if with_history { rows.past } else { 0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+pub(crate) fn rows_of(rows: u64) -> f64 {
+    rows as f64
+}
+
+/// Zones read in one go.
 struct Run {
-    level: u8,
     first: Cell,
     last: Cell,
-    low: u128,
-    high: u128,
+    zones: Vec<Zone>,
 }
 
-/// At most `max_ranges` ranges (but one for each level in use) that hold everything under
-/// `levels` that meets `window`, in the order of levels and keys.
-///
-/// # Errors
-/// Those of the geocode, for a window out of range.
-pub fn cover(
-    spec: &NetSpec,
-    window: &Window,
-    levels: impl IntoIterator<Item = u8>,
-    max_ranges: usize,
-) -> Result<Vec<PlaceRange>> {
-    let mut runs = Vec::new();
-    for level in levels {
-        let mut cells = Vec::new();
-        for rect in rects(spec, window, level)? {
-            split(
-                spec,
-                level,
-                rect,
-                max_ranges.saturating_mul(CELLS_PER_RANGE),
-                &mut cells,
+/// The zones that a target may meet under a level, in key order, at the finest depth at which
+/// there are not too many.
+fn read_zones(
+    view: &View<'_>,
+    target: &Target,
+    level: u8,
+    rows: Rows,
+    bounds: Option<&[Rect]>,
+) -> Result<Vec<Run>> {
+    // No more zones than rows, and no more than blocks where a zone is a block.
+    let filed = rows.live.saturating_add(rows.past);
+    let mut depths = zone_depths(level).peekable();
+    while let Some(depth) = depths.next() {
+        let is_last = depths.peek().is_none();
+        let most = if depth == target.spec.block_digits() && target.spec.band_digits() == 0 {
+            filed.min(view.block_count())
+        } else {
+            filed
+        };
+        let cells = bounds.map_or(f64::INFINITY, |bounds| cells_in(bounds, level, depth));
+        if !is_last && rows_of(most).min(cells) > rows_of(ZONES_MAX) {
+            continue;
+        }
+        let runs = if filed <= FEW_ROWS { 1 } else { ZONE_RUNS };
+        return zone_runs(target, level, depth, bounds, runs)
+            .into_iter()
+            .map(|(first, last)| {
+                let zones = view.zones(level, depth, (&first, &last), usize::MAX)?;
+                Ok(Run { first, last, zones })
+            })
+            .collect();
+    }
+    Ok(Vec::new())
+}
+
+/// About how many cells of `depth` digits boxes come to, widened as for a level.
+fn cells_in(bounds: &[Rect], level: u8, depth: u8) -> f64 {
+    let side = 4_f64.powi(i32::from(depth));
+    let margin = 0.5 / 4_f64.powi(i32::from(level));
+    bounds
+        .iter()
+        .map(|rect| {
+            let wide = ((rect.east - rect.west) / 360.0 + margin) * side + 1.0;
+            let high = ((rect.north - rect.south) / 180.0 + margin) * side + 1.0;
+            wide.min(side) * high.min(side)
+        })
+        .sum()
+}
+
+/// At most `runs` runs of cells of `depth` digits that hold all that may meet the boxes.
+fn zone_runs(
+    target: &Target,
+    level: u8,
+    depth: u8,
+    bounds: Option<&[Rect]>,
+    runs: usize,
+) -> Vec<(Cell, Cell)> {
+    let Some(bounds) = bounds else {
+        return vec![(Cell::ROOT, last_below(&Cell::ROOT, depth))];
+    };
+    // Only the boxes count here: the shape itself is asked zone by zone.
+    let boxes: Vec<Target> = bounds
+        .iter()
+        .map(|rect| Target {
+            area: crate::area::Area::Window(crate::area::Window::flat(
+                rect.west, rect.south, rect.east, rect.north,
+            )),
+            altitude: None,
+            ring: None,
+            ..target.clone()
+        })
+        .collect();
+    let relation = |cell: &Cell| {
+        let relations = boxes.iter().map(|target| target.filed_in(cell, level));
+        relations.max().unwrap_or(Relation::Apart)
+    };
+    let mut cells = vec![Cell::ROOT];
+    loop {
+        // All at once, a digit deeper each time: few cells of a depth meet a box.
+        let mut finer = Vec::new();
+        let mut split = false;
+        for cell in &cells {
+            if cell.digits() >= depth || relation(cell) == Relation::Within {
+                finer.push(*cell);
+                continue;
+            }
+            split = true;
+            finer.extend(
+                cell.children()
+                    .filter(|cell| relation(cell) != Relation::Apart),
             );
         }
-        for pole in poles(window) {
-            cells.push(spec.cell_at(0.0, pole, level.min(DEPTH_MAX))?);
-        }
-        let mut level_runs: Vec<Run> = cells.iter().map(|cell| run(level, cell)).collect();
-        // Of two runs that start together the wider comes first, so that it holds the other.
-        level_runs.sort_unstable_by_key(|run| (run.low, std::cmp::Reverse(run.high)));
-        for next in level_runs {
-            match runs.last_mut() {
-                Some(last) if joins(last, &next) => join(last, &next),
-                _ => runs.push(next),
-            }
+        let enough = finer.len() > 4 * runs;
+        cells = finer;
+        if !split || enough {
+            break;
         }
     }
-    close_gaps(&mut runs, max_ranges);
-    runs.iter()
-        .map(|run| {
-            let (low, high) = spec.stored_range(&run.first, &run.last, run.level)?;
-            Ok(PlaceRange {
-                level: run.level,
-                low,
-                high,
-            })
-        })
+    // Join the nearest until few enough are left.
+    let mut found: Vec<(Cell, Cell)> = cells.into_iter().map(|cell| (cell, cell)).collect();
+    let mut gaps: Vec<f64> = found
+        .windows(2)
+        .map(|pair| position(&pair[1].0) - end_of(&pair[0].1))
+        .collect();
+    gaps.sort_by(f64::total_cmp);
+    let kept = gaps.len().checked_sub(runs - 1).map_or(-1.0, |excess| {
+        excess.checked_sub(1).map_or(0.0, |index| gaps[index])
+    });
+    let mut joined: Vec<(Cell, Cell)> = Vec::new();
+    for (first, last) in found.drain(..) {
+        match joined.last_mut() {
+            Some(run) if position(&first) - end_of(&run.1) <= kept.max(0.0) => run.1 = last,
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+        .into_iter()
+        .map(|(first, last)| (first, last_below(&last, depth)))
         .collect()
 }
 
-/// The poles a window touches: all longitudes of a pole are one place, filed under one of them. So
-/// is the centre of a box one step of `f64` high beside a pole, since it is rounded to the pole.
-fn poles(window: &Window) -> impl Iterator<Item = f64> {
-    const LAST: f64 = 90.0_f64.next_down();
-    let north = (window.north >= LAST).then_some(90.0);
-    let south = (window.south <= -LAST).then_some(-90.0);
-    north.into_iter().chain(south)
+/// The last cell of `depth` digits inside a cell.
+fn last_below(cell: &Cell, depth: u8) -> Cell {
+    (cell.digits()..depth).fold(*cell, |cell, _| cell.child(15).unwrap_or(cell))
 }
 
-/// The widened window in columns and rows of a level.
-fn rects(spec: &NetSpec, window: &Window, level: u8) -> Result<Vec<Rect>> {
-    let depth = level.min(DEPTH_MAX);
-    // A hair more than a quarter, for the rounding of centres.
-    let margin = 0.25 * (1.0 + 1e-9) / 4_f64.powi(i32::from(level));
-    let (wide, high) = (360.0 * margin + 1e-12, 180.0 * margin + 1e-12);
-    let south = (window.south - high).max(-90.0);
-    let north = (window.north + high).min(90.0);
-    let rows = spec.window_rows(south, north, depth)?;
-    let mut rects = Vec::new();
-    for (west, east) in window.spans() {
-        let (west, east) = (west - wide, east + wide);
-        let spans = if east - west >= 360.0 {
-            vec![(-180.0, 180.0)]
-        } else if west < -180.0 {
-            vec![(west + 360.0, 180.0), (-180.0, east)]
-        } else if east > 180.0 {
-            vec![(west, 180.0), (-180.0, east - 360.0)]
-        } else {
-            vec![(west, east)]
-        };
-        for (west, east) in spans {
-            let columns = spec.window_columns(west, east, depth)?;
-            rects.push(Rect { columns, rows });
-        }
-    }
-    Ok(rects)
+/// Where a cell begins along the curve, the whole being 1.
+fn position(cell: &Cell) -> f64 {
+    (0..cell.digits()).fold(0.0, |sum, index| {
+        let digit = f64::from(cell.digit(index).unwrap_or(0));
+        sum + digit / 16_f64.powi(i32::from(index) + 1)
+    })
 }
 
-/// A cell on the border of a rectangle, ordered by how much of it lies outside.
-struct Partial {
-    outside: f64,
+fn end_of(cell: &Cell) -> f64 {
+    position(cell) + 16_f64.powi(-i32::from(cell.digits()))
+}
+
+/// A cell on the border of the area, ordered by its rows.
+struct Border {
+    rows: f64,
     cell: Cell,
+    heights: Heights,
 }
 
-impl PartialEq for Partial {
+impl PartialEq for Border {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
-impl Eq for Partial {}
-impl PartialOrd for Partial {
+impl Eq for Border {}
+impl PartialOrd for Border {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Partial {
+impl Ord for Border {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.outside
-            .total_cmp(&other.outside)
+        self.rows
+            .total_cmp(&other.rows)
             .then_with(|| other.cell.cmp(&self.cell))
     }
 }
 
-/// Splits cells, the most wasteful first, until each lies inside the rectangle or is a cell of the
-/// level, or there are `cells_max`.
-fn split(spec: &NetSpec, level: u8, rect: Rect, cells_max: usize, out: &mut Vec<Cell>) {
-    let depth = level.min(DEPTH_MAX);
-    let mut border = BinaryHeap::new();
-    let mut inside = 0;
-    let mut place = |cell: Cell, border: &mut BinaryHeap<Partial>, inside: &mut usize| match outside(
-        spec, &cell, depth, &rect,
-    ) {
-        None => {}
-        Some(share) if share <= 0.0 || cell.digits() >= depth => {
-            out.push(cell);
-            *inside += 1;
-        }
-        Some(outside) => border.push(Partial { outside, cell }),
-    };
-    place(Cell::ROOT, &mut border, &mut inside);
-    while inside + border.len() < cells_max {
-        let Some(Partial { cell, .. }) = border.pop() else {
-            break;
+/// Something in key order: an island, or rows that no island holds.
+struct Item {
+    low: StoredCode,
+    high: StoredCode,
+    rows: f64,
+    /// `None` for rows that are not wanted; else whether the centres are known to lie inside.
+    wanted: Option<bool>,
+}
+
+struct LevelCover<'a> {
+    target: &'a Target,
+    level: u8,
+    with_history: bool,
+    items: Vec<Item>,
+    border: BinaryHeap<Border>,
+}
+
+impl LevelCover<'_> {
+    fn zone(&mut self, zone: &Zone) -> Result<()> {
+        let rows = rows_of(weigh(&zone.rows, self.with_history));
+        // Altitudes hold for all that was ever filed, so no view finds anything in it.
+        let ruled_out = zone.rows == Rows::default() || self.rules_out(&zone.heights);
+        self.place(zone.cell, rows, zone.heights, ruled_out)
+    }
+
+    fn rules_out(&self, heights: &Heights) -> bool {
+        let Some(altitude) = &self.target.altitude else {
+            return false;
         };
-        for child in cell.children() {
-            place(child, &mut border, &mut inside);
+        let includes = altitude.unknown == UnknownHeight::Include;
+        let maybe = includes && (heights.unknown || heights.partial);
+        let reaches = altitude.highest >= f64::from(heights.floor)
+            && altitude.lowest <= f64::from(heights.top);
+        !maybe && !reaches
+    }
+
+    /// Files a cell as an island, as something to split, or as unwanted.
+    fn place(&mut self, cell: Cell, rows: f64, heights: Heights, ruled_out: bool) -> Result<()> {
+        let relation = if ruled_out {
+            Relation::Apart
+        } else {
+            self.target.filed_in(&cell, self.level)
+        };
+        match relation {
+            Relation::Apart => self.unwanted(&cell, rows),
+            Relation::Within if self.target.altitude.is_none() => {
+                self.wanted(cell, rows, &heights, true)
+            }
+            _ if self.can_split(&cell, &heights) => {
+                self.border.push(Border {
+                    rows,
+                    cell,
+                    heights,
+                });
+                Ok(())
+            }
+            relation => self.wanted(cell, rows, &heights, relation == Relation::Within),
         }
     }
-    out.extend(border.into_iter().map(|partial| partial.cell));
-}
 
-/// How many cells of `depth` of a cell lie outside a rectangle; `None` when all of them do.
-fn outside(spec: &NetSpec, cell: &Cell, depth: u8, rect: &Rect) -> Option<f64> {
-    let shift = 2 * u32::from(depth - cell.digits());
-    let (x, y) = spec.indices(cell);
-    let last = |index: u128| (index << shift) | ((1_u128 << shift) - 1);
-    // Depth 32 has 64 bits per axis, so nothing overflows.
-    let shared = |(from, to): (u128, u128), index: u128| {
-        let (low, high) = ((index << shift).max(from), last(index).min(to));
-        if low > high { 0 } else { high - low + 1 }
-    };
-    let (columns, rows) = (shared(rect.columns, x), shared(rect.rows, y));
-    if columns == 0 || rows == 0 {
-        return None;
+    fn can_split(&self, cell: &Cell, heights: &Heights) -> bool {
+        let deepest = if heights.is_flat() && self.target.altitude.is_none() {
+            (self.level + BELOW_LEVEL).min(self.target.spec.planar_digits())
+        } else {
+            self.level
+        };
+        cell.digits() < deepest
     }
-    #[expect(clippy::cast_precision_loss, reason = "an estimate to order cells by")]
-    let (all, columns, rows) = ((1_u128 << shift) as f64, columns as f64, rows as f64);
-    Some(all * all - columns * rows)
-}
 
-fn run(level: u8, cell: &Cell) -> Run {
-    let depth = level.min(DEPTH_MAX);
-    let mut low = 0_u128;
-    for index in 0..depth {
-        low = low << 4 | u128::from(cell.digit(index).unwrap_or(0));
+    /// The codes of a cell: at all altitudes, or below the level, where all rows have code 0.
+    fn codes(&self, cell: &Cell) -> Result<(StoredCode, StoredCode)> {
+        let spec = &self.target.spec;
+        Ok(if cell.digits() <= self.level {
+            spec.stored_range(cell, cell, self.level)?
+        } else {
+            spec.stored_slab(cell, self.level, (0, 0))?
+        })
     }
-    let below = 4 * u32::from(depth - cell.digits());
-    // Shifting by all 128 bits is not defined: the root of 32 digits holds every code.
-    let width = 1_u128
-        .checked_shl(below)
-        .map_or(u128::MAX, |cells| cells - 1);
-    Run {
-        level,
-        first: *cell,
-        last: *cell,
-        low,
-        high: low | width,
-    }
-}
 
-/// Whether two runs in order touch or overlap.
-fn joins(last: &Run, next: &Run) -> bool {
-    last.level == next.level && next.low <= last.high.saturating_add(1)
-}
+    fn unwanted(&mut self, cell: &Cell, rows: f64) -> Result<()> {
+        let (low, high) = self.codes(cell)?;
+        self.items.push(Item {
+            low,
+            high,
+            rows,
+            wanted: None,
+        });
+        Ok(())
+    }
 
-fn join(last: &mut Run, next: &Run) {
-    if next.high > last.high {
-        last.high = next.high;
-        last.last = next.last;
+    /// Notes rows behind a cell of which nothing is known.
+    fn unread(&mut self, behind: &Cell, rows: f64) -> Result<()> {
+        let (_, end) = self.codes(behind)?;
+        self.items.push(Item {
+            low: end,
+            high: end,
+            rows: if rows.is_finite() { rows } else { 0.0 },
+            wanted: None,
+        });
+        Ok(())
     }
-}
 
-/// Joins runs across the cheapest gaps, priced by the share of the planet they add, until at most
-/// `max` are left or each level has one. Closing a gap leaves the price of the others as it was, so
-/// one sort finds them all.
-fn close_gaps(runs: &mut Vec<Run>, max: usize) {
-    let excess = runs.len().saturating_sub(max);
-    if excess == 0 {
-        return;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "an estimate to order gaps by")]
-    let price = |before: &Run, after: &Run| {
-        let cells = (after.low - before.high) as f64;
-        cells / 16_f64.powi(i32::from(before.level.min(DEPTH_MAX)))
-    };
-    let mut gaps: Vec<(f64, usize)> = (1..)
-        .zip(runs.windows(2))
-        .filter(|(_, pair)| pair[0].level == pair[1].level)
-        .map(|(after, pair)| (price(&pair[0], &pair[1]), after))
-        .collect();
-    gaps.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let mut closed = vec![false; runs.len()];
-    for (_, after) in gaps.into_iter().take(excess) {
-        closed[after] = true;
-    }
-    let mut kept: Vec<Run> = Vec::with_capacity(runs.len() - excess);
-    for (run, closed) in runs.drain(..).zip(closed) {
-        match kept.last_mut() {
-            Some(last) if closed => join(last, &run),
-            _ => kept.push(run),
+    fn wanted(&mut self, cell: Cell, rows: f64, heights: &Heights, contained: bool) -> Result<()> {
+        if let Some(slab) = self.slab(&cell, heights)? {
+            return self.slab_items(cell, rows, heights, contained, slab);
         }
+        let (low, high) = self.codes(&cell)?;
+        self.items.push(Item {
+            low,
+            high,
+            rows,
+            wanted: Some(contained),
+        });
+        Ok(())
     }
-    *runs = kept;
+
+    /// The altitude codes of centres that an altitude band may meet in a cell of the level, and
+    /// which share of the cell's altitudes they are; `None` when the band narrows nothing.
+    fn slab(&self, cell: &Cell, heights: &Heights) -> Result<Option<((u64, u64), f64)>> {
+        let spec = &self.target.spec;
+        let Some(altitude) = &self.target.altitude else {
+            return Ok(None);
+        };
+        let includes = altitude.unknown == UnknownHeight::Include;
+        if cell.digits() != self.level || spec.altitude_digits() == 0 {
+            return Ok(None);
+        }
+        if includes && heights.partial {
+            // What has only a floor or a top is filed by that, and may reach anywhere.
+            return Ok(None);
+        }
+        let (least, most) = spec.altitude_range_metres();
+        let half = f64::from(heights.height) / 2.0;
+        let code = |metres: f64| spec.altitude_code(metres.clamp(least, most));
+        let low = code(altitude.lowest - half)?.saturating_sub(1);
+        let high = code(altitude.highest + half)?
+            .saturating_add(1)
+            .min(code(most)?);
+        let (floor, top) = (f64::from(heights.floor), f64::from(heights.top));
+        let shared = (altitude.highest + half).min(top) - (altitude.lowest - half).max(floor);
+        let share = shared / (top - floor);
+        let share = if share.is_finite() {
+            share.clamp(0.0, 1.0)
+        } else {
+            1.0
+        };
+        Ok(Some(((low, high), share)))
+    }
+
+    fn slab_items(
+        &mut self,
+        cell: Cell,
+        rows: f64,
+        heights: &Heights,
+        contained: bool,
+        ((low, high), share): ((u64, u64), f64),
+    ) -> Result<()> {
+        let spec = &self.target.spec;
+        let includes = self
+            .target
+            .altitude
+            .is_some_and(|altitude| altitude.unknown == UnknownHeight::Include);
+        // What has no altitude stands first, under code 0.
+        let ground = includes && heights.unknown;
+        let known = heights.floor < f32::INFINITY || heights.top > f32::NEG_INFINITY;
+        let (own, rest) = match (ground, known) {
+            (true, false) => (0.0, 0.0),
+            _ => (rows * share, rows * (1.0 - share)),
+        };
+        let mut item = |codes: (u64, u64), rows: f64, wanted| -> Result<()> {
+            let (low, high) = spec.stored_slab(&cell, self.level, codes)?;
+            self.items.push(Item {
+                low,
+                high,
+                rows,
+                wanted,
+            });
+            Ok(())
+        };
+        if ground && (low > 0 || !known) {
+            item((0, 0), if known { 0.0 } else { rows }, Some(contained))?;
+        }
+        if !known {
+            return Ok(());
+        }
+        let below = u64::from(ground && low > 0);
+        if low > below {
+            item((below, low - 1), rest / 2.0, None)?;
+        }
+        item((low, high), own, Some(contained))?;
+        if high < spec.altitude_code(spec.altitude_range_metres().1)? {
+            item((high + 1, u64::MAX), rest / 2.0, None)?;
+        }
+        Ok(())
+    }
+
+    /// Splits border cells, the fullest first, until there are `cells_max` items or none is left
+    /// that is worth it.
+    fn split(&mut self, cells_max: usize) -> Result<()> {
+        while let Some(Border {
+            rows,
+            cell,
+            heights,
+        }) = self.border.pop()
+        {
+            if self.items.len() + self.border.len() >= cells_max || rows < 1.0 {
+                let contained = false;
+                self.wanted(cell, rows, &heights, contained)?;
+                continue;
+            }
+            for child in cell.children() {
+                self.place(child, rows / 16.0, heights, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins what has nothing between and hands over the islands.
+    fn finish(mut self, found: &mut Vec<Island>) {
+        self.items.sort_by_key(|item| item.low);
+        let (mut gap, mut clear) = (0.0, true);
+        let mut last: Option<Island> = None;
+        for item in self.items {
+            let Some(contained) = item.wanted else {
+                gap += item.rows;
+                clear = false;
+                continue;
+            };
+            match &mut last {
+                Some(island) if clear && island.contained == contained => {
+                    island.high = item.high;
+                    island.rows += item.rows;
+                }
+                _ => {
+                    found.extend(last.replace(Island {
+                        level: self.level,
+                        low: item.low,
+                        high: item.high,
+                        contained,
+                        rows: item.rows,
+                        gap,
+                        clear,
+                    }));
+                }
+            }
+            (gap, clear) = (0.0, true);
+        }
+        found.extend(last);
+    }
 }
 
 #[cfg(test)]

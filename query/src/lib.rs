@@ -18,7 +18,7 @@
 //! net.commit(&Commit::new("me", vec![Assertion::state(LayerId::MAIN, "a", house, "{}")]))?;
 //!
 //! let view = net.now_view()?;
-//! let selection = Selection::window(Window::flat(4.89, 52.37, 4.90, 52.38));
+//! let selection = Selection::of(Window::flat(4.89, 52.37, 4.90, 52.38));
 //! let ids: Vec<_> = search(&view, &selection)?.map(|found| found.map(|r| r.id)).collect::<Result<_, _>>()?;
 //! assert_eq!(ids, ["a"]);
 //! # Ok(())
@@ -27,18 +27,33 @@
 
 #![forbid(unsafe_code)]
 
+mod area;
+mod candidates;
 mod change;
 mod cover;
+mod explain;
+mod geodesic;
+mod nearest;
+mod plan;
+mod polygon;
+mod rect;
+mod search;
 mod select;
+mod stay;
 #[cfg(test)]
 mod testing;
-mod window;
 
+pub use area::{Altitude, Area, Circle, Corridor, Match, UnknownHeight, Window};
 pub use change::{
-    Aspect, Axis, ByteCompare, Change, Compare, Kind, Replacement, Span, diff, replay, transients,
+    Aspect, Axis, ByteCompare, Change, Compare, Kind, Replacement, Span, diff, explain_changes,
+    replay, transients,
 };
-pub use cover::{MAX_RANGES, cover};
-pub use select::{Area, Search, Selection, Test, search};
-pub use window::{Match, UnknownHeight, Window};
+pub use explain::{Explain, ExplainRange, ExplainRejected};
+pub use nearest::distance;
+pub use plan::{MAX_RANGES, PlanKind};
+pub use polygon::Polygon;
+pub use search::{Count, Order, Query, Search, search};
+pub use select::{Selection, Test};
+pub use stay::{Stay, Stays, stays};
 
 pub use blocknet_engine::{Error, Result};

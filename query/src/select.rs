@@ -1,39 +1,32 @@
-//! What is in an area in a view.
+//! Which records are meant.
 
-use blocknet_engine::{Error, Extent, LayerId, PlaceRange, Record, Result, Scan, View};
-use blocknet_geocode::Cell;
+use blocknet_engine::{Error, Extent, LayerId, Record, Result, View};
+use blocknet_geocode::NetSpec;
 
-use crate::cover::{MAX_RANGES, cover};
-use crate::window::{Match, Verdict, Window};
-
-/// Where to look.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Area {
-    /// At all places.
-    #[default]
-    Everywhere,
-    /// In a box.
-    Window(Window),
-}
+use crate::area::{Altitude, Area, Match, Target, Verdict, rect_of};
+use crate::rect::Relation;
 
 /// A test of a record that the engine cannot make, since payloads are opaque to it.
 pub type Test<'q> = dyn Fn(&Record) -> bool + 'q;
 
 /// Which records are meant.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Selection<'q> {
     /// Where.
     pub area: Area,
-    /// How an extent is to lie to the area.
+    /// Between which altitudes; `None` for all.
+    pub altitude: Option<Altitude>,
+    /// How an extent is to lie to the area and the altitudes.
     pub matching: Match,
     /// In which layers; `None` for all.
     pub layers: Option<&'q [LayerId]>,
     /// Only the entities of this id.
     pub id: Option<&'q str>,
     /// A finer test of place than the extent allows, for example of the footprint's shape. Sees
-    /// only records whose extents pass.
+    /// only records whose extents pass, and of those only the ones that do not lie wholly inside
+    /// the area.
     pub refine: Option<&'q Test<'q>>,
-    /// Whether a state counts as presence; `None` when every state does.
+    /// Whether a state counts as presence, and any other test of it; `None` when every state does.
     pub present: Option<&'q Test<'q>>,
 }
 
@@ -41,6 +34,7 @@ impl std::fmt::Debug for Selection<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Selection")
             .field("area", &self.area)
+            .field("altitude", &self.altitude)
             .field("matching", &self.matching)
             .field("layers", &self.layers)
             .field("id", &self.id)
@@ -49,11 +43,20 @@ impl std::fmt::Debug for Selection<'_> {
 }
 
 impl<'q> Selection<'q> {
-    /// Everything whose extent meets a window.
-    pub fn window(window: Window) -> Self {
+    /// Everything whose extent meets an area.
+    pub fn of(area: impl Into<Area>) -> Self {
         Self {
-            area: Area::Window(window),
+            area: area.into(),
             ..Self::default()
+        }
+    }
+
+    /// The same, between two altitudes in metres; what is of unknown height is included.
+    #[must_use]
+    pub fn between(self, lowest: f64, highest: f64) -> Self {
+        Self {
+            altitude: Some(Altitude::between(lowest, highest)),
+            ..self
         }
     }
 
@@ -93,47 +96,47 @@ impl<'q> Selection<'q> {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
-        match &self.area {
-            Area::Everywhere => Ok(()),
-            Area::Window(window) => window.check().map_err(Error::refused),
+    pub(crate) fn check(&self, spec: &NetSpec) -> Result<()> {
+        self.area.check(spec).map_err(Error::refused)?;
+        let altitude = self.altitude.as_ref();
+        altitude.map_or(Ok(()), |altitude| altitude.check().map_err(Error::refused))
+    }
+
+    pub(crate) fn target(&self, spec: &NetSpec) -> Target {
+        Target {
+            spec: *spec,
+            area: self.area.clone(),
+            altitude: self.altitude,
+            matching: self.matching,
+            ring: None,
         }
     }
 
-    pub(crate) fn takes_extent(&self, extent: &Extent) -> bool {
-        match &self.area {
-            Area::Everywhere => true,
-            Area::Window(window) => window.takes(extent, self.matching),
-        }
-    }
-
-    fn is_unknown(&self, extent: &Extent) -> bool {
-        match &self.area {
-            Area::Everywhere => false,
-            Area::Window(window) => window.verdict(extent, self.matching) == Verdict::Unknown,
-        }
+    pub(crate) fn is_unknown(&self, extent: &Extent) -> bool {
+        self.altitude
+            .is_some_and(|altitude| altitude.verdict(extent, self.matching) == Verdict::Unknown)
     }
 
     /// Whether a state is in the area and counts as presence.
-    pub(crate) fn takes(&self, record: &Record) -> bool {
+    pub(crate) fn takes(&self, target: &Target, record: &Record) -> bool {
         record
             .extent
-            .is_some_and(|extent| self.takes_extent(&extent))
+            .is_some_and(|extent| target.takes(&extent, false))
             && self.passes(record)
     }
 
     /// The tests of the caller.
-    fn passes(&self, record: &Record) -> bool {
-        self.refine.is_none_or(|refine| refine(record))
-            && self.present.is_none_or(|present| present(record))
+    pub(crate) fn passes(&self, record: &Record) -> bool {
+        let refined = self.refine.is_none_or(|refine| {
+            let inside = |extent| self.area.relation(&rect_of(&extent)) == Relation::Within;
+            record.extent.is_some_and(inside) || refine(record)
+        });
+        refined && self.present.is_none_or(|present| present(record))
     }
 
-    /// Key ranges that hold all it may take.
-    pub(crate) fn ranges(&self, view: &View<'_>) -> Result<Vec<PlaceRange>> {
-        match &self.area {
-            Area::Everywhere => view.ranges_of(&Cell::ROOT),
-            Area::Window(window) => cover(view.spec(), window, view.levels(), MAX_RANGES),
-        }
+    /// Whether extents alone decide, so that no payload need be read to count.
+    pub(crate) fn is_by_extent(&self) -> bool {
+        self.refine.is_none() && self.present.is_none()
     }
 
     pub(crate) fn layer_ids(&self, view: &View<'_>) -> Vec<LayerId> {
@@ -143,96 +146,3 @@ impl<'q> Selection<'q> {
         }
     }
 }
-
-/// The records of a view that a selection takes: each entity at most once, in stable order.
-///
-/// # Errors
-/// [`blocknet_engine::ErrorKind::Invalid`] for a window out of range.
-///
-/// # Cost
-/// At most [`MAX_RANGES`] key ranges are read, or one for each level in use; with an id, two gets per layer.
-pub fn search<'v, 'a>(view: &'v View<'a>, selection: &'v Selection<'v>) -> Result<Search<'v, 'a>> {
-    selection.check()?;
-    let source = if let Some(id) = selection.id {
-        let mut found = Vec::new();
-        for layer in selection.layer_ids(view) {
-            found.extend(view.get(layer, id)?.filter(|record| {
-                record
-                    .extent
-                    .is_some_and(|extent| selection.takes_extent(&extent))
-            }));
-        }
-        Source::Found(found.into_iter())
-    } else {
-        let ranges = selection.ranges(view)?;
-        Source::Scan(Box::new(view.scan(
-            ranges,
-            selection.layers,
-            |_, extent| selection.takes_extent(extent),
-        )))
-    };
-    Ok(Search {
-        selection,
-        source,
-        unknown: 0,
-    })
-}
-
-/// The stream of [`search`].
-#[derive(Debug)]
-pub struct Search<'v, 'a> {
-    selection: &'v Selection<'v>,
-    source: Source<'v, 'a>,
-    unknown: u64,
-}
-
-#[derive(Debug)]
-enum Source<'v, 'a> {
-    Scan(Box<Scan<'v, 'a>>),
-    Found(std::vec::IntoIter<Record>),
-}
-
-impl Search<'_, '_> {
-    /// Records returned so far whose unknown floor or top left open whether they reach into the
-    /// altitude band.
-    pub fn unknown_height(&self) -> u64 {
-        self.unknown
-    }
-
-    /// Rows read from the tables so far.
-    pub fn rows_read(&self) -> u64 {
-        match &self.source {
-            Source::Scan(scan) => scan.rows_read(),
-            Source::Found(_) => 0,
-        }
-    }
-}
-
-impl Iterator for Search<'_, '_> {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let next = match &mut self.source {
-                Source::Scan(scan) => scan.next()?,
-                Source::Found(found) => Ok(found.next()?),
-            };
-            let record = match next {
-                Ok(record) => record,
-                Err(error) => return Some(Err(error)),
-            };
-            if self.selection.passes(&record) {
-                if record
-                    .extent
-                    .is_some_and(|extent| self.selection.is_unknown(&extent))
-                {
-                    self.unknown += 1;
-                }
-                return Some(Ok(record));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,8 @@ use blocknet_geocode::NetSpec;
 
 const ALL: Selection<'static> = Selection {
     area: Area::Everywhere,
-    matching: crate::window::Match::Meets,
+    altitude: None,
+    matching: crate::Match::Meets,
     layers: None,
     id: None,
     refine: None,
@@ -160,7 +161,7 @@ fn a_shed_that_stood_only_between_two_looks_has_vanished() {
         ]
     );
     // Elsewhere nothing was to be seen of it.
-    let elsewhere = Selection::window(Window::flat(4.89, 52.36, 4.905, 52.38));
+    let elsewhere = Selection::of(Window::flat(4.89, 52.36, 4.905, 52.38));
     let found = transients(&view, &elsewhere, valid(20, 50), &ByteCompare).unwrap();
     assert_eq!(found, []);
 }
@@ -309,7 +310,7 @@ fn a_move_out_of_the_area_is_a_disappearance_and_names_the_new_place() {
         ],
     );
     let view = newest(&net);
-    let site = Selection::window(Window::flat(4.89, 52.36, 4.905, 52.38));
+    let site = Selection::of(Window::flat(4.89, 52.36, 4.905, 52.38));
     let steps = replay(&view, &site, valid(10, 50), &ByteCompare).unwrap();
     let moved = [Aspect::Presence, Aspect::Geometry];
     assert_eq!(

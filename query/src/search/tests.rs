@@ -1,7 +1,7 @@
 use super::*;
+use crate::area::{Altitude, UnknownHeight, Window};
 use crate::testing::{day, gone, net, plot, record, state};
-use crate::window::UnknownHeight;
-use blocknet_engine::{AsOf, ErrorKind, LayerDef, Net};
+use blocknet_engine::{AsOf, ErrorKind, Extent, LayerDef, LayerId, Net};
 use blocknet_geocode::NetSpec;
 
 fn ids(view: &View<'_>, selection: &Selection<'_>) -> Vec<String> {
@@ -29,7 +29,7 @@ fn street() -> (tempfile::TempDir, Net) {
 #[test]
 fn a_window_gives_what_stands_in_it_at_a_time_as_known_at_another() {
     let (_dir, net) = street();
-    let row = Selection::window(Window::flat(4.89, 52.36, 4.93, 52.38));
+    let row = Selection::of(Window::flat(4.89, 52.36, 4.93, 52.38));
     for (as_of, valid, expected) in [
         (AsOf::Newest, 5, vec!["a", "c"]),
         (AsOf::Newest, 49, vec!["a", "b", "c"]),
@@ -42,7 +42,7 @@ fn a_window_gives_what_stands_in_it_at_a_time_as_known_at_another() {
         assert_eq!(ids(&view, &row), expected, "{as_of:?}, day {valid}");
         assert_eq!(ids(&view, &Selection::default()), expected);
     }
-    let narrow = Selection::window(Window::flat(4.909, 52.36, 4.911, 52.38));
+    let narrow = Selection::of(Window::flat(4.909, 52.36, 4.911, 52.38));
     let view = net.view(AsOf::Newest, day(49)).unwrap();
     assert_eq!(ids(&view, &narrow), ["b"]);
 }
@@ -58,8 +58,11 @@ fn presence_is_a_rule_on_the_record_not_the_existence_of_a_row() {
         ["a", "b"],
         "b has a row that says `demolished`"
     );
-    assert_eq!(ids(&view, &all.present_when(&in_use)), ["a"]);
-    assert_eq!(ids(&view, &all.of_id("b").present_when(&in_use)), [""; 0]);
+    assert_eq!(ids(&view, &all.clone().present_when(&in_use)), ["a"]);
+    assert_eq!(
+        ids(&view, &all.clone().of_id("b").present_when(&in_use)),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -80,8 +83,8 @@ fn an_id_is_looked_up_in_every_layer_asked_for_and_still_has_to_lie_in_the_area(
     };
     let a = Selection::default().of_id("a");
     assert_eq!(layers(&a), [LayerId::MAIN, permits]);
-    assert_eq!(layers(&a.in_layers(&[permits])), [permits]);
-    let elsewhere = Selection::window(Window::flat(0.0, 0.0, 1.0, 1.0));
+    assert_eq!(layers(&a.clone().in_layers(&[permits])), [permits]);
+    let elsewhere = Selection::of(Window::flat(0.0, 0.0, 1.0, 1.0));
     assert_eq!(layers(&elsewhere.of_id("a")), []);
     assert_eq!(
         layers(&Selection::default().in_layers(&[permits])),
@@ -103,37 +106,47 @@ fn what_may_reach_into_an_altitude_band_is_returned_and_counted() {
     ];
     record(&net, 0, houses);
     let view = net.view(AsOf::Newest, day(1)).unwrap();
-    let band = Window::flat(4.8, 52.3, 5.0, 52.4).between(30.0, 40.0);
-    let selection = Selection::window(band);
+    let selection = Selection::of(Window::flat(4.8, 52.3, 5.0, 52.4)).between(30.0, 40.0);
     let mut search = search(&view, &selection).unwrap();
     let found: Vec<_> = search.by_ref().map(|record| record.unwrap().id).collect();
     assert_eq!((found.len(), search.unknown_height()), (2, 1));
     assert!(found.contains(&"tower".into()) && found.contains(&"unknown".into()));
-    assert_eq!(search.rows_read(), 3);
-    let known = Window {
-        unknown_height: UnknownHeight::Exclude,
-        ..band
+    assert_eq!(
+        search.rows_read(),
+        2,
+        "no row of the low house's block is read"
+    );
+    let known = Selection {
+        altitude: Some(Altitude {
+            unknown: UnknownHeight::Exclude,
+            ..Altitude::between(30.0, 40.0)
+        }),
+        ..selection
     };
-    assert_eq!(ids(&view, &Selection::window(known)), ["tower"]);
+    assert_eq!(ids(&view, &known), ["tower"]);
 }
 
 #[test]
-fn a_finer_test_of_place_sees_only_what_the_extent_lets_through() {
+fn a_finer_test_of_place_sees_only_what_lies_across_the_border() {
     let (_dir, net) = street();
     let view = net.view(AsOf::Newest, day(49)).unwrap();
+    let seen = std::cell::RefCell::new(Vec::new());
     let refine = |record: &Record| {
-        assert_ne!(record.id, "c", "outside the window");
-        record.id == "b"
+        seen.borrow_mut().push(record.id.clone());
+        false
     };
-    let west = Selection::window(Window::flat(4.89, 52.36, 4.915, 52.38));
-    assert_eq!(ids(&view, &west.refined(&refine)), ["b"]);
+    // The house a lies inside, b across the eastern edge, c outside.
+    let west = Selection::of(Window::flat(4.89, 52.36, 4.9101, 52.38));
+    assert_eq!(ids(&view, &west.clone().refined(&refine)), ["a"]);
+    assert_eq!(*seen.borrow(), ["b"]);
+    assert_eq!(ids(&view, &west), ["a", "b"]);
 }
 
 #[test]
 fn a_window_out_of_range_is_refused() {
     let (_dir, net) = street();
     let view = net.view(AsOf::Newest, day(0)).unwrap();
-    let bad = Selection::window(Window::flat(0.0, 0.0, 181.0, 1.0));
+    let bad = Selection::of(Window::flat(0.0, 0.0, 181.0, 1.0));
     let error = search(&view, &bad).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("east is 181"), "{error}");
