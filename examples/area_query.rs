@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use blocknet::geocode::NetSpec;
-use blocknet::query::{Selection, UnknownHeight, Window, search};
+use blocknet::query::{Altitude, Selection, UnknownHeight, Window, search};
 use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, Recorded, Valid, View};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,11 +38,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Longitude and latitude in degrees; the box is closed, touching is enough.
     let street = Window::flat(6.1375, 52.0115, 6.1405, 52.0125);
     let today = net.now_view()?;
-    show("the street today", &today, Selection::window(street))?;
+    show("the street today", &today, Selection::of(street))?;
     show(
         "its western half",
         &today,
-        Selection::window(Window {
+        Selection::of(Window {
             east: 6.1386,
             ..street
         }),
@@ -50,28 +50,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // An altitude band. What has no known height might reach into it: it is returned and counted,
     // or left out, as you say.
-    let high = street.between(40.0, 100.0);
-    show("between 40 and 100 m", &today, Selection::window(high))?;
-    let known = Window {
-        unknown_height: UnknownHeight::Exclude,
-        ..high
+    let high = Selection::of(street).between(40.0, 100.0);
+    let known = Selection {
+        altitude: Some(Altitude {
+            unknown: UnknownHeight::Exclude,
+            ..Altitude::between(40.0, 100.0)
+        }),
+        ..high.clone()
     };
-    show(
-        "the same, known heights only",
-        &today,
-        Selection::window(known),
-    )?;
+    show("between 40 and 100 m", &today, high)?;
+    show("the same, known heights only", &today, known)?;
 
     // Valid time: when it stood. Recorded time: when the net learned it.
     let in_1995 = net.view(AsOf::Newest, day("1995-01-01")?)?;
-    show("valid on 1995-01-01", &in_1995, Selection::window(street))?;
+    show("valid on 1995-01-01", &in_1995, Selection::of(street))?;
     let in_2005 = net.view(AsOf::Newest, day("2005-01-01")?)?;
-    show("valid on 2005-01-01", &in_2005, Selection::window(street))?;
+    show("valid on 2005-01-01", &in_2005, Selection::of(street))?;
     let as_known = net.view(AsOf::Recorded(day("2013-01-01")?), day("2005-01-01")?)?;
     show(
         "the same, as known on 2013-01-01",
         &as_known,
-        Selection::window(street),
+        Selection::of(street),
     )?;
     Ok(())
 }

@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "{date}: {} at geocode {}",
                 String::from_utf8_lossy(&record.payload),
                 record
-                    .geocode
+                    .geocode(net.spec())
                     .map_or("-".into(), |geocode| net.spec().format(&geocode))
             ),
             None => println!("{date}: nothing"),

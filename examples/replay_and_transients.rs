@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
 
     let view = net.now_view()?;
-    let street = Selection::window(Window::flat(6.1375, 52.0115, 6.1405, 52.0125));
+    let street = Selection::of(Window::flat(6.1375, 52.0115, 6.1405, 52.0125));
     // Two inspections: the state on the first day counts, and changes after it up to the second.
     let span = Span {
         from: day("2015-11-01")?,

@@ -285,7 +285,8 @@ impl Altitude {
         }
     }
 
-    pub(crate) fn takes(&self, extent: &Extent, matching: Match) -> bool {
+    /// Whether an extent lies to the band as asked.
+    pub fn takes(&self, extent: &Extent, matching: Match) -> bool {
         match self.verdict(extent, matching) {
             Verdict::Out => false,
             Verdict::In => true,

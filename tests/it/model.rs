@@ -310,11 +310,12 @@ fn check_views(net: &Net, model: &Model, second: LayerId, few: bool) {
         };
         for t in times(model) {
             let view = net.view(as_of, day(t)).unwrap();
-            for window in windows() {
+            for (window, altitude) in windows() {
                 for matching in [Match::Meets, Match::Within] {
                     let selection = Selection {
                         matching,
-                        ..Selection::window(window)
+                        altitude,
+                        ..Selection::of(window)
                     };
                     let found: BTreeSet<_> = search(&view, &selection)
                         .unwrap()
@@ -332,13 +333,15 @@ fn check_views(net: &Net, model: &Model, second: LayerId, few: bool) {
                         .into_iter()
                         .filter_map(|(layer, id)| {
                             let fact = model.answer(layer, id, bound(layer), t)?;
-                            let taken = window.takes(&extent(fact.place?), matching);
+                            let extent = extent(fact.place?);
+                            let taken = window.takes(&extent, matching)
+                                && altitude.is_none_or(|band| band.takes(&extent, matching));
                             taken.then(|| (layer, id.to_owned(), fact.version, vec![fact.payload]))
                         })
                         .collect();
                     assert_eq!(
                         found, expected,
-                        "{as_of:?} at day {t}, {window:?} {matching:?}"
+                        "{as_of:?} at day {t}, {window:?} {altitude:?} {matching:?}"
                     );
                 }
             }

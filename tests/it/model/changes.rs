@@ -1,8 +1,8 @@
 //! Replay, difference and transients, found by asking the model for every day.
 
 use blocknet::query::{
-    Area, Aspect, Axis, ByteCompare, Change, Compare as _, Kind, Match, Selection, Span, Window,
-    diff, replay, transients,
+    Area, Aspect, Axis, ByteCompare, Change, Compare as _, Kind, Match, PlanKind, Query, Selection,
+    Span, Window, diff, replay, transients,
 };
 use blocknet::{AsOf, LayerId, Moment, Net, Record, Version, View};
 
@@ -23,8 +23,8 @@ pub(super) fn check_changes(net: &Net, model: &Model, second: LayerId) {
         .unwrap();
     for selection in [
         Selection::default(),
-        Selection::window(window),
-        Selection::window(window).present_when(&present),
+        Selection::of(window),
+        Selection::of(window).present_when(&present),
         Selection::default().present_when(&present).of_id(IDS[0]),
         Selection::default().in_layers(&[LayerId::MAIN]),
     ] {
@@ -156,9 +156,10 @@ fn compare_changes(view: &View<'_>, selection: &Selection<'_>, span: Span, cours
     let context = format!("{selection:?} {span:?}");
     let in_selection = |fact: &Option<Fact>| {
         fact.as_ref().is_some_and(|fact| {
-            fact.place.is_some_and(|place| match selection.area {
+            fact.place.is_some_and(|place| match &selection.area {
                 Area::Everywhere => true,
                 Area::Window(window) => window.takes(&extent(place), Match::Meets),
+                area => unreachable!("{area:?} is not asked here"),
             }) && (selection.present.is_none() || fact.payload % 2 == 0)
         })
     };
@@ -239,16 +240,29 @@ fn compare_changes(view: &View<'_>, selection: &Selection<'_>, span: Span, cours
         list.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
     }
     let found = |changes: Vec<Change>| changes.iter().map(seen).collect::<Vec<_>>();
-    assert_eq!(
-        found(replay(view, selection, span, &ByteCompare).unwrap()),
-        replayed,
-        "replay {context}"
-    );
-    assert_eq!(
-        found(diff(view, selection, span, &ByteCompare).unwrap()),
-        differing,
-        "diff {context}"
-    );
+    // Whatever the plan, and however it is chosen.
+    let mut plans = vec![None, Some(PlanKind::Entity)];
+    if selection.id.is_none() {
+        let by_place = [PlanKind::Ranges, PlanKind::Skip, PlanKind::Scan];
+        plans = vec![None, Some(PlanKind::Time)];
+        plans.extend(by_place.map(Some));
+    }
+    for plan in plans {
+        let query = Query {
+            plan,
+            ..Query::from(selection)
+        };
+        assert_eq!(
+            found(replay(view, &query, span, &ByteCompare).unwrap()),
+            replayed,
+            "replay {plan:?} {context}"
+        );
+        assert_eq!(
+            found(diff(view, &query, span, &ByteCompare).unwrap()),
+            differing,
+            "diff {plan:?} {context}"
+        );
+    }
     let changes = transients(view, selection, span, &ByteCompare).unwrap();
     for change in &changes {
         for other in &change.replaced_by {

@@ -1,6 +1,6 @@
 //! Random stories of a net: small numbers that stand for places, ids and days.
 
-use blocknet::query::{UnknownHeight, Window};
+use blocknet::query::{Altitude, UnknownHeight, Window};
 use blocknet::{Extent, Moment};
 use quickcheck::{Arbitrary, Gen};
 
@@ -42,22 +42,24 @@ pub(super) fn extent(index: usize) -> Extent {
     }
 }
 
-pub(super) fn windows() -> Vec<Window> {
-    let exclude = UnknownHeight::Exclude;
+pub(super) fn windows() -> Vec<(Window, Option<Altitude>)> {
+    let between = |lowest, highest| Some(Altitude::between(lowest, highest));
+    let town = Window::flat(6.05, 51.95, 6.2, 52.05);
+    let known = Altitude {
+        unknown: UnknownHeight::Exclude,
+        ..Altitude::between(0.0, 9.0)
+    };
     vec![
-        Window::flat(-180.0, -90.0, 180.0, 90.0),
-        Window::flat(6.0999, 51.9999, 6.1003, 52.0003),
-        Window::flat(6.1001, 52.0001, 6.1001, 52.0001),
-        Window::flat(6.05, 51.95, 6.2, 52.05).between(9.5, 20.0),
-        Window {
-            unknown_height: exclude,
-            ..Window::flat(6.05, 51.95, 6.2, 52.05).between(0.0, 9.0)
-        },
-        Window::flat(179.95, -1.0, -179.95, 1.0),
-        Window::flat(180.0, -0.00005, 180.0, 0.0),
-        Window::flat(-10.0, 89.0, 10.0, 90.0),
-        Window::flat(99.0, 89.5, 101.0, 90.0).between(50.0, 150.0),
-        Window::flat(20.0, 20.0, 21.0, 21.0),
+        (Window::flat(-180.0, -90.0, 180.0, 90.0), None),
+        (Window::flat(6.0999, 51.9999, 6.1003, 52.0003), None),
+        (Window::flat(6.1001, 52.0001, 6.1001, 52.0001), None),
+        (town, between(9.5, 20.0)),
+        (town, Some(known)),
+        (Window::flat(179.95, -1.0, -179.95, 1.0), None),
+        (Window::flat(180.0, -0.00005, 180.0, 0.0), None),
+        (Window::flat(-10.0, 89.0, 10.0, 90.0), None),
+        (Window::flat(99.0, 89.5, 101.0, 90.0), between(50.0, 150.0)),
+        (Window::flat(20.0, 20.0, 21.0, 21.0), None),
     ]
 }
 
