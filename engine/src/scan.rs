@@ -218,7 +218,7 @@ impl<'v, 'a> Scan<'v, 'a> {
         self.at += 1;
     }
 
-    fn step(&mut self) -> Result<Option<Record>> {
+    fn step(&mut self) -> Result<Option<Box<Record>>> {
         loop {
             let Some(cursors) = &mut self.cursors else {
                 if !self.open_range()? {
@@ -263,7 +263,7 @@ impl<'v, 'a> Scan<'v, 'a> {
     }
 
     /// The next live head that is wanted, where the live heads alone answer.
-    fn next_live(&mut self) -> Result<Option<Record>> {
+    fn next_live(&mut self) -> Result<Option<Box<Record>>> {
         let Self {
             view,
             ranges,
@@ -320,7 +320,7 @@ impl<'v, 'a> Scan<'v, 'a> {
     }
 
     /// Settles what the group answers and moves both cursors behind it.
-    fn resolve(&mut self) -> Result<Option<Record>> {
+    fn resolve(&mut self) -> Result<Option<Box<Record>>> {
         let Self {
             view,
             cursors,
@@ -347,8 +347,8 @@ impl<'v, 'a> Scan<'v, 'a> {
             .is_some_and(|layers| !layers.contains(&layer));
 
         // The version that answers so far, with the record where it is wanted.
-        let mut best: Option<(Version, Option<Record>)> = None;
-        let take = |row: &RowRef<'_>| -> Result<(Version, Option<Record>), Fault> {
+        let mut best: Option<(Version, Option<Box<Record>>)> = None;
+        let take = |row: &RowRef<'_>| -> Result<(Version, Option<Box<Record>>), Fault> {
             let header = row.header_ref(spec)?;
             let taken =
                 wants(wanted, &header, contained).then(|| record(row, &header, *with_payloads));
@@ -439,13 +439,14 @@ fn wants(wanted: &Wanted<'_>, header: &HeaderRef<'_>, contained: bool) -> bool {
     })
 }
 
-fn record(row: &RowRef<'_>, header: &HeaderRef<'_>, with_payload: bool) -> Record {
+/// Boxed, since a record is large and passes through several hands.
+fn record(row: &RowRef<'_>, header: &HeaderRef<'_>, with_payload: bool) -> Box<Record> {
     let payload = if with_payload {
         Bytes::copy_from_slice(row.payload)
     } else {
         Bytes::new()
     };
-    Record::new(row.version, header, payload)
+    Box::new(Record::new(row.version, header, payload))
 }
 
 /// The entities that had a state in `ranges` that `wanted` takes, by any version within the view's
@@ -532,7 +533,7 @@ fn by_path(
     layer: LayerId,
     wanted: impl Fn(&HeaderRef<'_>) -> bool,
     with_payload: bool,
-) -> Result<Option<Record>> {
+) -> Result<Option<Box<Record>>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
     let Some(head) = path.head()? else {
@@ -548,7 +549,7 @@ fn by_path(
     if !with_payload && let Some(record) = &mut found {
         record.payload = Bytes::new();
     }
-    Ok(found)
+    Ok(found.map(Box::new))
 }
 
 impl Cursors<'_> {
@@ -574,15 +575,22 @@ impl Cursors<'_> {
     }
 }
 
-impl Iterator for Scan<'_, '_> {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Scan<'_, '_> {
+    /// The next record, where it was built.
+    pub fn next_boxed(&mut self) -> Option<Result<Box<Record>>> {
         if self.done {
             return None;
         }
         let step = self.step().transpose();
         self.done = !matches!(step, Some(Ok(_)));
         step
+    }
+}
+
+impl Iterator for Scan<'_, '_> {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_boxed()?.map(|record| *record))
     }
 }

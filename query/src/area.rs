@@ -424,18 +424,22 @@ impl Circle {
         check_distance("the radius", self.metres)
     }
 
-    pub(crate) fn relation(&self, rect: &Rect) -> Relation {
+    /// Whether the nearest point of a box lies inside. Most boxes are settled by bounds.
+    pub(crate) fn meets(&self, rect: &Rect) -> bool {
         let centre = self.centre();
-        if geodesic::lower_bound_rect(centre, rect) > self.metres {
-            return Relation::Apart;
-        }
-        if geodesic::farthest(centre, rect) <= self.metres {
-            return Relation::Within;
-        }
-        if geodesic::to_rect(centre, rect) <= self.metres {
-            Relation::Meets
-        } else {
+        let least = geodesic::lower_bound_rect(centre, rect);
+        least <= self.metres
+            && (geodesic::upper_bound(least) <= self.metres
+                || geodesic::to_rect(centre, rect) <= self.metres)
+    }
+
+    pub(crate) fn relation(&self, rect: &Rect) -> Relation {
+        if !self.meets(rect) {
             Relation::Apart
+        } else if geodesic::farthest(self.centre(), rect) <= self.metres {
+            Relation::Within
+        } else {
+            Relation::Meets
         }
     }
 }
@@ -456,13 +460,20 @@ impl Ring {
         if relation == Relation::Apart || self.inner < 0.0 {
             return relation;
         }
-        if geodesic::farthest(centre, rect) <= self.inner {
-            return Relation::Apart;
+        let inner = Circle::new(centre, self.inner);
+        if !inner.meets(rect) {
+            relation
+        } else if geodesic::farthest(centre, rect) <= self.inner {
+            Relation::Apart
+        } else {
+            Relation::Meets
         }
-        if relation == Relation::Within && geodesic::to_rect(centre, rect) <= self.inner {
-            return Relation::Meets;
-        }
-        relation
+    }
+
+    /// Whether the nearest point of a box lies in it.
+    fn takes(&self, rect: &Rect) -> bool {
+        self.outer.meets(rect)
+            && (self.inner < 0.0 || !Circle::new(self.outer.centre(), self.inner).meets(rect))
     }
 }
 
@@ -653,6 +664,7 @@ impl Target {
             Area::Cell(cell) => self.is_filed_in(extent, cell),
             Area::Block(block) => extent.block(&self.spec).is_ok_and(|filed| filed == *block),
             _ if contained && self.matching == Match::Meets => true,
+            Area::Circle(circle) if self.matching == Match::Meets => circle.meets(&rect_of(extent)),
             area => {
                 let relation = area.relation(&rect_of(extent));
                 match self.matching {
@@ -661,11 +673,7 @@ impl Target {
                 }
             }
         };
-        by_area
-            && self.ring.is_none_or(|ring| {
-                let distance = geodesic::to_rect(ring.outer.centre(), &rect_of(extent));
-                distance > ring.inner && distance <= ring.outer.metres
-            })
+        by_area && self.ring.is_none_or(|ring| ring.takes(&rect_of(extent)))
     }
 
     fn is_filed_in(&self, extent: &Extent, cell: &Cell) -> bool {

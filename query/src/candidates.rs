@@ -53,7 +53,7 @@ pub(crate) fn candidates<'q>(
         Some(costs) => costs,
         None => view.costs()?,
     };
-    let prices = Prices::new(view, costs, &target.area, true);
+    let prices = Prices::new(view, costs, &target, true);
     let mut choices = Choices {
         plans: Vec::new(),
         impossible: Vec::new(),

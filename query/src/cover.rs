@@ -47,11 +47,13 @@ pub(crate) struct Island {
 ///
 /// * `with_history`: count the rows of the history too.
 /// * `cells_max`: cells a level is split into.
+/// * `rows_min`: cells of fewer rows are not split: reading them costs less than testing their parts.
 pub(crate) fn islands(
     view: &View<'_>,
     target: &Target,
     with_history: bool,
     cells_max: usize,
+    rows_min: f64,
 ) -> Result<Vec<Island>> {
     let mut found = Vec::new();
     let bounds = target.bounds();
@@ -85,7 +87,7 @@ pub(crate) fn islands(
             let between = position(&pair[1].first) - end_of(&pair[0].last);
             level_cover.unread(&pair[0].last, between * counted / share)?;
         }
-        level_cover.split(cells_max)?;
+        level_cover.split(cells_max, rows_min)?;
         level_cover.finish(&mut found);
     }
     Ok(found)
@@ -483,14 +485,14 @@ impl LevelCover<'_> {
 
     /// Splits border cells, the fullest first, until there are `cells_max` items or none is left
     /// that is worth it.
-    fn split(&mut self, cells_max: usize) -> Result<()> {
+    fn split(&mut self, cells_max: usize, rows_min: f64) -> Result<()> {
         while let Some(Border {
             rows,
             cell,
             heights,
         }) = self.border.pop()
         {
-            if self.items.len() + self.border.len() >= cells_max || rows < 1.0 {
+            if self.items.len() + self.border.len() >= cells_max || rows < rows_min {
                 let contained = false;
                 self.wanted(cell, rows, &heights, contained)?;
                 continue;

@@ -195,6 +195,12 @@ pub(crate) fn lower_bound_rect(p: Place, rect: &Rect) -> f64 {
     (angle * LEAST_RADIUS_METRES - 1e-6).max(0.0)
 }
 
+/// An upper bound of [`to_rect`] from its [`lower_bound_rect`]: the same way on the sphere of the
+/// largest radius of curvature, on which every curve is longer than on the ellipsoid.
+pub(crate) fn upper_bound(lower_bound: f64) -> f64 {
+    (lower_bound + 2e-6) * (LARGEST_RADIUS_METRES / LEAST_RADIUS_METRES) + 1e-6
+}
+
 /// One or two boxes that hold every place within a distance of `p`: two if the antimeridian lies
 /// between, and all longitudes if a pole is reached.
 ///

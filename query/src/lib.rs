@@ -42,6 +42,7 @@ mod select;
 mod stay;
 #[cfg(test)]
 mod testing;
+mod visit;
 
 pub use area::{Altitude, Area, Circle, Corridor, Match, UnknownHeight, Window};
 pub use change::{

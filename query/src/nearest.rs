@@ -8,7 +8,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use blocknet_engine::{Error, Extent, LayerId, Record, Result, View};
+use blocknet_engine::{Error, Extent, Record, Result, View, zone_depths};
 use blocknet_geocode::Position;
 
 use crate::area::{Circle, Ring, Target, rect_of};
@@ -38,7 +38,7 @@ pub fn distance(place: &Position, extent: &Extent) -> f64 {
 
 struct Found {
     distance: f64,
-    record: Record,
+    record: Box<Record>,
 }
 
 impl PartialEq for Found {
@@ -54,11 +54,10 @@ impl PartialOrd for Found {
 }
 impl Ord for Found {
     fn cmp(&self, other: &Self) -> Ordering {
-        let key =
-            |found: &Self| -> (LayerId, String) { (found.record.layer, found.record.id.clone()) };
         self.distance
             .total_cmp(&other.distance)
-            .then_with(|| key(self).cmp(&key(other)))
+            .then_with(|| self.record.layer.cmp(&other.record.layer))
+            .then_with(|| self.record.id.cmp(&other.record.id))
     }
 }
 
@@ -130,7 +129,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
             exhausted: false,
             failed: false,
         };
-        nearest.first = nearest.plan_ring(FIRST)?;
+        nearest.first = nearest.plan_ring(nearest.first_radius()?)?;
         if let Some((_, plan)) = &nearest.first {
             nearest.first_plan = plan.clone();
         }
@@ -167,6 +166,35 @@ impl<'v, 'a> Nearest<'v, 'a> {
             .iter()
             .map(|counts| counts.rows_read)
             .sum()
+    }
+
+    /// A radius that holds about the records wanted, if all is as dense as the finest zone around
+    /// the place.
+    fn first_radius(&self) -> Result<f64> {
+        let spec = self.view.spec();
+        let Some((level, _)) = self.view.levels().max_by_key(|(_, rows)| rows.live) else {
+            return Ok(FIRST);
+        };
+        for depth in zone_depths(level) {
+            let cell = spec.cell_at(self.place.longitude, self.place.latitude, depth)?;
+            let Some(zone) = self.view.zones(level, depth, (&cell, &cell), 1)?.pop() else {
+                continue;
+            };
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let rows = zone.rows.live as f64;
+            if rows < 1.0 {
+                continue;
+            }
+            // A degree of latitude is 111 km, and one of longitude less by its cosine.
+            let cells = 4_f64.powi(i32::from(depth));
+            let wide = 360.0 / cells * 111_000.0 * self.place.latitude.to_radians().cos().max(0.01);
+            let high = 180.0 / cells * 111_000.0;
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let wanted = self.wanted as f64 * 1.5;
+            let radius = (wanted / rows * wide * high / std::f64::consts::PI).sqrt();
+            return Ok(radius.clamp(FIRST, FARTHEST));
+        }
+        Ok(FIRST)
     }
 
     /// The next ring out, wide enough for the records still wanted as far as the zones tell;
@@ -211,14 +239,15 @@ impl<'v, 'a> Nearest<'v, 'a> {
             ring: Some(ring),
             ..self.target.clone()
         };
-        let take = |record: Record, found: &mut BinaryHeap<Reverse<Found>>, place: &Position| {
-            if let Some(extent) = &record.extent {
-                found.push(Reverse(Found {
-                    distance: distance(place, extent),
-                    record,
-                }));
-            }
-        };
+        let take =
+            |record: Box<Record>, found: &mut BinaryHeap<Reverse<Found>>, place: &Position| {
+                if let Some(extent) = &record.extent {
+                    found.push(Reverse(Found {
+                        distance: distance(place, extent),
+                        record,
+                    }));
+                }
+            };
         if plan.kind == PlanKind::Entity {
             let id = self.query.selection.id.unwrap_or_default();
             for layer in self.query.selection.layer_ids(self.view) {
@@ -228,7 +257,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
                         .is_some_and(|extent| target.takes(&extent, false))
                     && self.query.selection.passes(&record)
                 {
-                    take(record, &mut self.waiting, &self.place);
+                    take(Box::new(record), &mut self.waiting, &self.place);
                 }
             }
         } else {
@@ -241,9 +270,17 @@ impl<'v, 'a> Nearest<'v, 'a> {
                 with_payloads: true,
                 ..self.mode
             };
-            let mut scan = scan(self.view, &self.query.selection, target, ranges, mode);
+            let selection = &self.query.selection;
+            let mut scan = scan(
+                self.view,
+                selection.layers,
+                selection.id,
+                target,
+                ranges,
+                mode,
+            );
             let mut returned = vec![0; plan.ranges.len()];
-            while let Some(record) = scan.next().transpose()? {
+            while let Some(record) = scan.next_boxed().transpose()? {
                 if self.query.selection.passes(&record) {
                     returned[scan.at()] += 1;
                     take(record, &mut self.waiting, &self.place);
@@ -257,7 +294,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<Option<Record>> {
+    fn step(&mut self) -> Result<Option<Box<Record>>> {
         loop {
             if let Some(Reverse(nearest)) = self.waiting.peek()
                 && (nearest.distance <= self.reached || self.exhausted)
@@ -281,10 +318,8 @@ impl<'v, 'a> Nearest<'v, 'a> {
     }
 }
 
-impl Iterator for Nearest<'_, '_> {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Nearest<'_, '_> {
+    pub(crate) fn next(&mut self) -> Option<Result<Box<Record>>> {
         if self.failed {
             return None;
         }

@@ -191,7 +191,7 @@ pub(crate) struct Prices {
 }
 
 impl Prices {
-    pub(crate) fn new(view: &View<'_>, costs: Costs, area: &Area, with_history: bool) -> Self {
+    pub(crate) fn new(view: &View<'_>, costs: Costs, target: &Target, with_history: bool) -> Self {
         let (mut versions, mut bytes) = (0, 0);
         for (_, layer) in view.layers() {
             versions += layer.versions;
@@ -208,10 +208,12 @@ impl Prices {
             open: costs.open * tables,
             seek: costs.seek * tables,
             row: costs.next + costs.byte * (200.0 + payload),
-            test: match area {
-                Area::Everywhere | Area::Window(_) => 0.01,
+            test: match &target.area {
+                _ if target.ring.is_some() => 2.0,
+                Area::Everywhere | Area::Window(_) => 0.03,
                 Area::Cell(_) | Area::Block(_) | Area::Polygon(_) => 0.2,
-                Area::Circle(_) | Area::Corridor(_) => 2.0,
+                Area::Circle(_) => 1.0,
+                Area::Corridor(_) => 3.0,
             },
         }
     }
@@ -233,7 +235,9 @@ pub(crate) fn by_place(
     budget: usize,
 ) -> Result<Vec<Plan>> {
     let cells_max = budget.max(1).saturating_mul(CELLS_PER_RANGE);
-    let found = islands(view, target, with_history, cells_max)?;
+    // Of the rows of a border cell about half are spared by testing its 16 parts, twice each.
+    let rows_min = (64.0 * prices.test / prices.row).max(2.0);
+    let found = islands(view, target, with_history, cells_max, rows_min)?;
     let plan = |kind, ranges: Vec<PlannedRange>| Plan {
         kind,
         cost: prices.cost(&ranges),

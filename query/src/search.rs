@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
 
-use blocknet_engine::{Candidate, Costs, Record, Result, Scan, ScanRange, View};
+use blocknet_engine::{Candidate, Costs, LayerId, Record, Result, Scan, ScanRange, View};
 use blocknet_geocode::Position;
 
 use crate::area::Target;
@@ -11,6 +12,7 @@ use crate::explain::{Actual, Explain};
 use crate::nearest::Nearest;
 use crate::plan::{Choices, MAX_RANGES, Plan, PlanKind, Prices, Rejected, by_place};
 use crate::select::Selection;
+use crate::visit::{PART_ROWS, ROWS_MIN};
 
 /// In which order records come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -176,7 +178,7 @@ impl<'q> Query<'q> {
             None => view.costs()?,
         };
         let with_history = view.needs_history(self.selection.layers);
-        let prices = Prices::new(view, costs, &target.area, with_history);
+        let prices = Prices::new(view, costs, target, with_history);
         let mut choices = Choices {
             plans: Vec::new(),
             impossible: vec![Rejected {
@@ -255,7 +257,8 @@ impl<'q> Query<'q> {
             .iter()
             .map(|planned| planned.range.clone())
             .collect();
-        let scan = scan(view, &self.selection, target, ranges, mode);
+        let Selection { layers, id, .. } = self.selection;
+        let scan = scan(view, layers, id, target, ranges, mode);
         Ok(Source::Scan(Box::new(scan)))
     }
 
@@ -277,14 +280,8 @@ impl<'q> Query<'q> {
             },
             ..self.clone()
         };
-        let mut found = query.start(view, mode)?;
-        let mut records = 0;
-        while found.next().transpose()?.is_some() {
-            records += 1;
-        }
-        Ok(Count {
-            records,
-            unknown_height: found.unknown_height(),
+        query.visit_boxed(view, mode, ROWS_MIN, PART_ROWS, &mut |_| {
+            ControlFlow::Continue(())
         })
     }
 
@@ -313,7 +310,7 @@ impl<'q> Query<'q> {
         };
         let mut found = self.start(view, mode)?;
         let mut records = 0;
-        while found.next().transpose()?.is_some() {
+        while found.next_boxed().transpose()?.is_some() {
             records += 1;
         }
         Ok(found.explain(records))
@@ -339,17 +336,17 @@ impl Default for Mode {
 /// Starts reading ranges for a target.
 pub(crate) fn scan<'v, 'a>(
     view: &'v View<'a>,
-    selection: &Selection<'v>,
+    layers: Option<&'v [LayerId]>,
+    id: Option<&'v str>,
     target: Target,
     ranges: Vec<ScanRange>,
     mode: Mode,
 ) -> Scan<'v, 'a> {
-    let id = selection.id;
     let wanted = move |candidate: &Candidate<'_>| {
         id.is_none_or(|id| id == candidate.id)
             && target.takes(candidate.extent, candidate.contained)
     };
-    let mut scan = view.scan(ranges, selection.layers, wanted);
+    let mut scan = view.scan(ranges, layers, wanted);
     if !mode.with_payloads {
         scan = scan.without_payloads();
     }
@@ -375,14 +372,14 @@ pub struct Search<'v, 'a> {
 enum Source<'v, 'a> {
     Scan(Box<Scan<'v, 'a>>),
     Found(std::vec::IntoIter<Record>),
-    Sorted(Box<Scan<'v, 'a>>, std::vec::IntoIter<Record>),
+    Sorted(Box<Scan<'v, 'a>>, std::vec::IntoIter<Box<Record>>),
     Nearest(Box<Nearest<'v, 'a>>),
 }
 
 /// A record with what it is sorted by.
 struct Sorted {
-    rank: (Rank, blocknet_engine::LayerId),
-    record: Record,
+    rank: (Rank, LayerId),
+    record: Box<Record>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -472,7 +469,7 @@ impl<'v> Search<'v, '_> {
                 kept.pop();
             }
         }
-        let sorted: Vec<Record> = kept
+        let sorted: Vec<Box<Record>> = kept
             .into_sorted_vec()
             .into_iter()
             .map(|sorted| sorted.record)
@@ -489,18 +486,34 @@ impl<'v> Search<'v, '_> {
         self.source = match source {
             Source::Scan(scan) => Source::Sorted(scan, sorted.into_iter()),
             Source::Found(_) | Source::Sorted(..) | Source::Nearest(_) => {
+                let sorted: Vec<Record> = sorted.into_iter().map(|record| *record).collect();
                 Source::Found(sorted.into_iter())
             }
         };
         Ok(())
     }
 
+    pub(crate) fn next_boxed(&mut self) -> Option<Result<Box<Record>>> {
+        self.left = self.left.checked_sub(1)?;
+        let next = self.step()?;
+        if self.query.selection.altitude.is_some()
+            && let Ok(record) = &next
+            && !matches!(self.source, Source::Sorted(..))
+            && record
+                .extent
+                .is_some_and(|extent| self.query.selection.is_unknown(&extent))
+        {
+            self.unknown += 1;
+        }
+        Some(next)
+    }
+
     /// The next record that passes the caller's tests.
-    fn step(&mut self) -> Option<Result<Record>> {
+    fn step(&mut self) -> Option<Result<Box<Record>>> {
         loop {
             let (next, range) = match &mut self.source {
-                Source::Scan(scan) => (scan.next()?, Some(scan.at())),
-                Source::Found(found) => (Ok(found.next()?), None),
+                Source::Scan(scan) => (scan.next_boxed()?, Some(scan.at())),
+                Source::Found(found) => (Ok(Box::new(found.next()?)), None),
                 // What these hold has passed.
                 Source::Sorted(_, found) => return found.next().map(Ok),
                 Source::Nearest(nearest) => return nearest.next(),
@@ -523,17 +536,7 @@ impl Iterator for Search<'_, '_> {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let next = self.step()?;
-        if let Ok(record) = &next
-            && !matches!(self.source, Source::Sorted(..))
-            && record
-                .extent
-                .is_some_and(|extent| self.query.selection.is_unknown(&extent))
-        {
-            self.unknown += 1;
-        }
-        Some(next)
+        Some(self.next_boxed()?.map(|record| *record))
     }
 }
 
