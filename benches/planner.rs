@@ -7,6 +7,11 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small and positive"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -48,7 +53,12 @@ impl Rng {
 fn new_york() -> Option<Vec<(String, Extent, String)>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let mut found = Vec::new();
-    for name in ["1857", "downtown_1894", "eastvillage_1903", "midtowneast_1890"] {
+    for name in [
+        "1857",
+        "downtown_1894",
+        "eastvillage_1903",
+        "midtowneast_1890",
+    ] {
         let path = dir.join(format!("nypl_manhattan_{name}.geojsonl.gz"));
         let file = std::fs::File::open(path).ok()?;
         for line in BufReader::new(flate2::read::GzDecoder::new(file)).lines() {
@@ -103,8 +113,13 @@ fn city(records: usize) -> Vec<(String, Extent, String)> {
             (x + 0.009 * rng.bell(), y + 0.0055 * rng.bell())
         };
         let side = 1.0e-4 * (0.6 + rng.unit());
-        let storeys = 1 + usize::try_from(rng.below(3)).expect("it is small")
-            + if rng.below(8) == 0 { (30.0 * rng.unit() * rng.unit()) as usize } else { 0 };
+        let storeys = 1
+            + usize::try_from(rng.below(3)).expect("it is small")
+            + if rng.below(8) == 0 {
+                (30.0 * rng.unit() * rng.unit()) as usize
+            } else {
+                0
+            };
         for storey in 0..storeys {
             let floor = 3.0 * storey as f64;
             let extent = Extent::flat(x, y, x + side, y + side * 0.6).between(floor, floor + 2.8);
@@ -268,7 +283,6 @@ fn choices(view: &View<'_>, past: &View<'_>, records: &[(String, Extent, String)
         let metres = 30.0 * 10_f64.powf(2.2 * rng.unit());
         let degrees = metres / 111_200.0;
         let selection = match number % 5 {
-            0 => Selection::of(window(x, y, metres)),
             1 => Selection::of(Circle::new((x, y), metres / 2.0)),
             2 => Selection::of(
                 Polygon::new(vec![vec![vec![
@@ -298,13 +312,21 @@ fn choices(view: &View<'_>, past: &View<'_>, records: &[(String, Extent, String)
         };
         let chosen = time(None);
         let others = [PlanKind::Ranges, PlanKind::Skip].map(|plan| (time(Some(plan)), plan));
-        let (best, name) = others.into_iter().fold((chosen, None), |best, (time, plan)| {
-            if time < best.0 { (time, Some(plan)) } else { best }
-        });
+        let (best, name) = others
+            .into_iter()
+            .fold((chosen, None), |best, (time, plan)| {
+                if time < best.0 {
+                    (time, Some(plan))
+                } else {
+                    best
+                }
+            });
         let ratio = chosen / best;
         ratios.push(ratio);
         right += u32::from(ratio < 1.1);
-        let explain = Query::from(selection.clone()).analyze(view).expect("it can be read");
+        let explain = Query::from(selection.clone())
+            .analyze(view)
+            .expect("it can be read");
         worst.push((
             ratio,
             format!(
@@ -382,7 +404,12 @@ fn rates(dir: &Path, net: Net, records: &[(String, Extent, String)], valid: Mome
             let mut ranges = Vec::new();
             for query in &queries {
                 let explain = query.analyze(&view).expect("it can be read");
-                ranges.extend(explain.ranges.into_iter().map(|range| (range.from, range.to)));
+                ranges.extend(
+                    explain
+                        .ranges
+                        .into_iter()
+                        .map(|range| (range.from, range.to)),
+                );
             }
             let (mut best, mut counting, mut rows) = (f64::MAX, f64::MAX, 0);
             for _ in 0..5 {
@@ -480,7 +507,10 @@ fn main() {
     println!("{name}: {} records", records.len());
     {
         let view = net.view(AsOf::Newest, valid).expect("it can be read");
-        println!("costs measured: {:?}", view.costs().expect("it can be read"));
+        println!(
+            "costs measured: {:?}",
+            view.costs().expect("it can be read")
+        );
         windows(&view, &records);
         estimates(&view, &records);
         nearest(&view, &records);
@@ -510,7 +540,10 @@ fn main() {
     let past = net
         .view(AsOf::Newest, Moment::from_micros(2_000_000_000_000_000))
         .expect("it can be read");
-    println!("costs measured: {:?}", view.costs().expect("it can be read"));
+    println!(
+        "costs measured: {:?}",
+        view.costs().expect("it can be read")
+    );
     slabs(&view, &records);
     estimates(&view, &records);
     choices(&view, &past, &records);

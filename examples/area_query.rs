@@ -38,11 +38,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Longitude and latitude in degrees; the box is closed, touching is enough.
     let street = Window::flat(6.1375, 52.0115, 6.1405, 52.0125);
     let today = net.now_view()?;
-    show("the street today", &today, Selection::of(street))?;
+    show("the street today", &today, &Selection::of(street))?;
     show(
         "its western half",
         &today,
-        Selection::of(Window {
+        &Selection::of(Window {
             east: 6.1386,
             ..street
         }),
@@ -58,25 +58,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }),
         ..high.clone()
     };
-    show("between 40 and 100 m", &today, high)?;
-    show("the same, known heights only", &today, known)?;
+    show("between 40 and 100 m", &today, &high)?;
+    show("the same, known heights only", &today, &known)?;
 
     // Valid time: when it stood. Recorded time: when the net learned it.
     let in_1995 = net.view(AsOf::Newest, day("1995-01-01")?)?;
-    show("valid on 1995-01-01", &in_1995, Selection::of(street))?;
+    show("valid on 1995-01-01", &in_1995, &Selection::of(street))?;
     let in_2005 = net.view(AsOf::Newest, day("2005-01-01")?)?;
-    show("valid on 2005-01-01", &in_2005, Selection::of(street))?;
+    show("valid on 2005-01-01", &in_2005, &Selection::of(street))?;
     let as_known = net.view(AsOf::Recorded(day("2013-01-01")?), day("2005-01-01")?)?;
     show(
         "the same, as known on 2013-01-01",
         &as_known,
-        Selection::of(street),
+        &Selection::of(street),
     )?;
     Ok(())
 }
 
-fn show(what: &str, view: &View<'_>, selection: Selection<'_>) -> blocknet::Result<()> {
-    let mut found = search(view, &selection)?;
+fn show(what: &str, view: &View<'_>, selection: &Selection<'_>) -> blocknet::Result<()> {
+    let mut found = search(view, selection)?;
     let mut ids = Vec::new();
     for record in found.by_ref() {
         ids.push(record?.id);

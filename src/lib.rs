@@ -23,7 +23,7 @@
 //! net.commit(&Commit::new("registrar", vec![state.valid(Valid::from(built))]))?;
 //!
 //! let view = net.now_view()?;
-//! let street = Selection::window(Window::flat(6.138, 52.012, 6.140, 52.013));
+//! let street = Selection::of(Window::flat(6.138, 52.012, 6.140, 52.013));
 //! for record in search(&view, &street)? {
 //!     assert_eq!(record?.id, "0012");
 //! }

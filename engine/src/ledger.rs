@@ -257,7 +257,7 @@ mod tests {
         let levels = bytes.len() - 2 * 17;
         for cut in 0..bytes.len() {
             // Behind the head any number of levels is well formed.
-            let whole = cut >= levels && (cut - levels) % 17 == 0;
+            let whole = cut >= levels && (cut - levels).is_multiple_of(17);
             assert_eq!(
                 Ledger::decode_state(&bytes[..cut]).is_ok(),
                 whole,

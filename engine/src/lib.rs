@@ -95,7 +95,7 @@ pub use record::{ChangeKind, End, Extent, Version};
 pub use request::{
     Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, Valid, limit,
 };
-pub use scan::{Candidate, RangeCounts, Scan, ScanRange};
+pub use scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 pub use simulate::{Dimensions, Mode, SimulatedNet, Simulation, safety_within_territories};
 pub use time::{Clock, Interval, Moment, SystemClock};
 pub use view::{AsOf, CommitMark, PlaceRange, Record, TimelineEntry, View};

@@ -54,6 +54,9 @@ pub struct RangeCounts {
     pub micros: u64,
 }
 
+/// Entities by layer and id.
+pub type Entities = BTreeSet<(LayerId, String)>;
+
 /// What a scan asks about before it builds a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
@@ -457,7 +460,7 @@ pub(crate) fn entities_in(
     layers: Option<&[LayerId]>,
     window: Interval,
     wanted: &dyn Fn(&Candidate<'_>) -> bool,
-) -> Result<(BTreeSet<(LayerId, String)>, Vec<RangeCounts>)> {
+) -> Result<(Entities, Vec<RangeCounts>)> {
     let mut found = BTreeSet::new();
     let mut counts = vec![RangeCounts::default(); ranges.len()];
     let code_len = view.spec().stored_len_bytes();

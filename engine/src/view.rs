@@ -17,7 +17,7 @@ use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linked::LinkedNet;
 use crate::record::{ChangeKind, End, Extent, HeaderRef, Place, RowRef, Version, flag};
-use crate::scan::{Candidate, RangeCounts, Scan, ScanRange};
+use crate::scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 use crate::time::{Interval, Moment};
 use crate::touched::Touched;
 use crate::writer::{commit_info, row};
@@ -368,13 +368,11 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
     pub fn costs(&self) -> Result<Costs> {
-        match self.costs.get() {
-            Some(costs) => Ok(*costs),
-            None => {
-                let costs = Costs::measure(self)?;
-                Ok(*self.costs.get_or_init(|| costs))
-            }
+        if let Some(costs) = self.costs.get() {
+            return Ok(*costs);
         }
+        let costs = Costs::measure(self)?;
+        Ok(*self.costs.get_or_init(|| costs))
     }
 
     /// Whether the live heads alone answer this view for `layer`.
@@ -608,7 +606,7 @@ impl<'a> View<'a> {
         layers: Option<&[LayerId]>,
         window: Interval,
         wanted: impl Fn(&Candidate<'_>) -> bool,
-    ) -> Result<(BTreeSet<(LayerId, String)>, Vec<RangeCounts>)> {
+    ) -> Result<(Entities, Vec<RangeCounts>)> {
         crate::scan::entities_in(self, ranges, layers, window, &wanted)
     }
 
@@ -624,7 +622,7 @@ impl<'a> View<'a> {
         &self,
         commit: u64,
         mut wanted: impl FnMut(LayerId, u8, &[u8]) -> bool,
-    ) -> Result<(BTreeSet<(LayerId, String)>, u64)> {
+    ) -> Result<(Entities, u64)> {
         let touched = Touched::load(&*self.read, self.spec, commit)?;
         let (mut found, mut rows) = (BTreeSet::new(), 0);
         for record_key in touched.keys() {

@@ -146,7 +146,7 @@ const PARTIAL: u8 = 2;
 /// Value of a row: `live u64 | past u64 | flags u8 | floor f32 | top f32 | height f32`.
 fn encode(rows: Rows, heights: &Heights) -> Vec<u8> {
     let mut out = Encoder::with_capacity(29);
-    let flags = u8::from(heights.unknown) * UNKNOWN | u8::from(heights.partial) * PARTIAL;
+    let flags = (u8::from(heights.unknown) * UNKNOWN) | (u8::from(heights.partial) * PARTIAL);
     out.u64(rows.live).u64(rows.past).u8(flags);
     for metres in [heights.floor, heights.top, heights.height] {
         out.raw(&metres.to_le_bytes());

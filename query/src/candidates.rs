@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use blocknet_engine::{
-    Candidate, CommitMark, Interval, LayerId, Moment, RangeCounts, Result, ScanRange, View,
+    Candidate, CommitMark, Costs, Entities, Interval, LayerId, Moment, RangeCounts, Result,
+    ScanRange, View,
 };
 
 use crate::area::Target;
@@ -53,7 +54,50 @@ pub(crate) fn candidates<'q>(
         Some(costs) => costs,
         None => view.costs()?,
     };
-    let prices = Prices::new(view, costs, &target, true);
+    let Options {
+        choices,
+        marks,
+        places,
+    } = options(view, query, &target, span, costs)?;
+    let plan = choices.choose(query.plan)?;
+    let about = match span {
+        Some(Span {
+            axis: Axis::Recorded,
+            ..
+        }) => {
+            let valid = view.valid_at();
+            Interval {
+                from: valid,
+                to: Moment::from_micros(valid.as_micros().saturating_add(1)),
+            }
+        }
+        _ => window,
+    };
+    Ok(Candidates {
+        query,
+        target,
+        plan,
+        about,
+        marks,
+        places,
+    })
+}
+
+/// The plans there are, with what one by time needs to be read.
+struct Options {
+    choices: Choices,
+    marks: Vec<CommitMark>,
+    places: Option<Vec<ScanRange>>,
+}
+
+fn options(
+    view: &View<'_>,
+    query: &Query<'_>,
+    target: &Target,
+    span: Option<Span>,
+    costs: Costs,
+) -> Result<Options> {
+    let prices = Prices::new(view, costs, target, true);
     let mut choices = Choices {
         plans: Vec::new(),
         impossible: Vec::new(),
@@ -99,7 +143,7 @@ pub(crate) fn candidates<'q>(
         }
         // By place everything that stands there is found and its course read.
         let entities = |rows: f64| rows * rows_of(live) / rows_of(all.max(1));
-        let mut plans = by_place(view, &target, true, &prices, query.max_ranges)?;
+        let mut plans = by_place(view, target, true, &prices, query.max_ranges)?;
         let rows_there = plans.first().map_or(0.0, Plan::rows);
         for plan in &mut plans {
             plan.cost += entities(rows_there) * GETS_PER_COURSE * costs.open;
@@ -132,25 +176,8 @@ pub(crate) fn candidates<'q>(
         }
         choices.plans.extend(plans);
     }
-    let plan = choices.choose(query.plan)?;
-    let about = match span {
-        Some(Span {
-            axis: Axis::Recorded,
-            ..
-        }) => {
-            let valid = view.valid_at();
-            Interval {
-                from: valid,
-                to: Moment::from_micros(valid.as_micros().saturating_add(1)),
-            }
-        }
-        _ => window,
-    };
-    Ok(Candidates {
-        query,
-        target,
-        plan,
-        about,
+    Ok(Options {
+        choices,
         marks,
         places,
     })
@@ -205,31 +232,29 @@ impl Candidates<'_> {
     pub(crate) fn read(self, view: &View<'_>) -> Result<Found> {
         let selection = &self.query.selection;
         let of_id = |id: &str| selection.id.is_none_or(|own| own == id);
-        let (entities, counts): (BTreeSet<(LayerId, String)>, Vec<RangeCounts>) =
-            match self.plan.kind {
-                PlanKind::Entity => {
-                    let id = selection.id.unwrap_or_default();
-                    let layers = selection.layer_ids(view).into_iter();
-                    (
-                        layers.map(|layer| (layer, id.to_owned())).collect(),
-                        Vec::new(),
-                    )
-                }
-                PlanKind::Time => self.by_time(view)?,
-                PlanKind::Ranges | PlanKind::Skip | PlanKind::Scan => {
-                    let ranges: Vec<ScanRange> = self
-                        .plan
-                        .ranges
-                        .iter()
-                        .map(|planned| planned.range.clone())
-                        .collect();
-                    let wanted = |candidate: &Candidate<'_>| {
-                        of_id(candidate.id)
-                            && self.target.takes(candidate.extent, candidate.contained)
-                    };
-                    view.entities_in(&ranges, selection.layers, self.about, wanted)?
-                }
-            };
+        let (entities, counts): (Entities, Vec<RangeCounts>) = match self.plan.kind {
+            PlanKind::Entity => {
+                let id = selection.id.unwrap_or_default();
+                let layers = selection.layer_ids(view).into_iter();
+                (
+                    layers.map(|layer| (layer, id.to_owned())).collect(),
+                    Vec::new(),
+                )
+            }
+            PlanKind::Time => self.by_time(view)?,
+            PlanKind::Ranges | PlanKind::Skip | PlanKind::Scan => {
+                let ranges: Vec<ScanRange> = self
+                    .plan
+                    .ranges
+                    .iter()
+                    .map(|planned| planned.range.clone())
+                    .collect();
+                let wanted = |candidate: &Candidate<'_>| {
+                    of_id(candidate.id) && self.target.takes(candidate.extent, candidate.contained)
+                };
+                view.entities_in(&ranges, selection.layers, self.about, wanted)?
+            }
+        };
         let records = entities.len() as u64;
         let returned = counts.iter().map(|counts| counts.rows_taken).collect();
         Ok(Found {
@@ -243,7 +268,7 @@ impl Candidates<'_> {
         })
     }
 
-    fn by_time(&self, view: &View<'_>) -> Result<(BTreeSet<(LayerId, String)>, Vec<RangeCounts>)> {
+    fn by_time(&self, view: &View<'_>) -> Result<(Entities, Vec<RangeCounts>)> {
         let selection = &self.query.selection;
         let mut entities = BTreeSet::new();
         let mut counts = RangeCounts::default();

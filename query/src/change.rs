@@ -467,7 +467,7 @@ pub fn explain_changes<'q>(
     span.check()?;
     if analyze {
         let found = candidates(view, &query, Some(span), span.window())?.read(view)?;
-        return Ok(Explain::new(&found.plan, Some(found.actual)));
+        return Ok(Explain::new(&found.plan, Some(&found.actual)));
     }
     let planned = candidates(view, &query, Some(span), span.window())?;
     Ok(Explain::new(planned.plan(), None))

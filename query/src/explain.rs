@@ -95,10 +95,10 @@ pub(crate) struct Actual {
 impl Explain {
     pub(crate) const VERSION: u32 = 1;
 
-    pub(crate) fn new(plan: &Plan, actual: Option<Actual>) -> Self {
+    pub(crate) fn new(plan: &Plan, actual: Option<&Actual>) -> Self {
         let of = |index: usize| {
-            let counts = actual.as_ref()?.counts.get(index)?;
-            let returned = actual.as_ref()?.returned.get(index)?;
+            let counts = actual?.counts.get(index)?;
+            let returned = actual?.returned.get(index)?;
             Some((*counts, *returned))
         };
         let ranges: Vec<ExplainRange> = plan
@@ -113,7 +113,7 @@ impl Explain {
                     to,
                     contained: planned.range.contained,
                     stretches: planned.range.stretches.len().max(1),
-                    rows_estimated: planned.rows,
+                    rows_estimated: rounded(planned.rows),
                     rows_read: counts.map(|(counts, _)| counts.rows_read),
                     rows_returned: counts.map(|(_, returned)| returned),
                     seeks: counts.map(|(counts, _)| counts.seeks),
@@ -123,22 +123,20 @@ impl Explain {
             })
             .collect();
         let sum = |member: fn(&RangeCounts) -> u64| {
-            actual
-                .as_ref()
-                .map(|actual| actual.counts.iter().map(member).sum::<u64>())
+            actual.map(|actual| actual.counts.iter().map(member).sum::<u64>())
         };
         let rows_read = sum(|counts| counts.rows_read);
-        let rows_returned = actual.as_ref().map(|actual| actual.records);
+        let rows_returned = actual.map(|actual| actual.records);
         Self {
             version: Self::VERSION,
             plan: plan.kind.name(),
-            cost_estimated: plan.cost,
+            cost_estimated: rounded(plan.cost),
             budget: plan.budget,
             budget_used: ranges.len(),
             ranges,
-            seeks_estimated: plan.seeks(),
+            seeks_estimated: rounded(plan.seeks()),
             seeks: sum(|counts| counts.seeks),
-            rows_estimated: plan.rows(),
+            rows_estimated: rounded(plan.rows()),
             rows_read,
             rows_returned,
             bytes: sum(|counts| counts.bytes),
@@ -151,12 +149,17 @@ impl Explain {
                 .iter()
                 .map(|rejected| ExplainRejected {
                     plan: rejected.plan.name(),
-                    cost_estimated: rejected.cost,
+                    cost_estimated: rejected.cost.map(rounded),
                     why: rejected.why.clone(),
                 })
                 .collect(),
         }
     }
+}
+
+/// To hundredths: an estimate has no more to say.
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
@@ -271,3 +274,6 @@ pub(crate) fn micros() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,6 +166,7 @@ impl Choices {
 fn reason(other: &Plan, chosen: &Plan) -> String {
     let (rows, more) = (other.rows(), other.rows() - chosen.rows());
     let seeks = other.seeks() - chosen.seeks();
+    let cursors = other.ranges.len().saturating_sub(chosen.ranges.len());
     if more >= 1.0 && seeks >= 1.0 {
         format!("reads {rows:.0} rows, {more:.0} more, with {seeks:.0} more seeks")
     } else if more >= 1.0 {
@@ -175,6 +176,8 @@ fn reason(other: &Plan, chosen: &Plan) -> String {
         )
     } else if seeks >= 1.0 {
         format!("seeks {seeks:.0} times more than `{}`", chosen.kind.name())
+    } else if cursors > 0 {
+        format!("opens {cursors} more cursors than `{}`", chosen.kind.name())
     } else {
         format!("costs no less than `{}`", chosen.kind.name())
     }

@@ -27,11 +27,12 @@ type Position = (f64, f64);
 /// One or several polygons with holes, planar in degrees as RFC 7946 has them.
 ///
 /// Rings may run either way round. A valid polygon (rings that do not cross themselves or each
-/// other, holes inside their outer ring, parts that share no area) is answered exactly. Others are
-/// accepted, and answered as the union of what their parts hold, with two cautions: a box may be
-/// said to meet the polygon although it only touches a ring that lies in another's hole or outside
-/// its own outer ring, and is not said to be within where a ring passes through it or where only
-/// several parts together hold it. Positions are always answered exactly.
+/// other, holes inside their outer ring, parts that touch in single positions only) is answered
+/// exactly, but that what only several parts together hold is not said to be within: a line through
+/// a position where two parts touch. Others are accepted, and answered as the union of what their
+/// parts hold, with two cautions more: a box may be said to meet the polygon although it only meets
+/// a ring where that lies in a hole or outside its own outer ring, and is not said to be within
+/// where a ring passes through it. Positions are always answered exactly.
 #[derive(Clone, Debug)]
 pub struct Polygon {
     /// Ring after ring, the first position of each repeated at its end. The edge `i` leads from
@@ -422,9 +423,9 @@ impl Polygon {
             } else {
                 assert!(ring.outer);
             }
-            for edge in start..end - 1 {
-                let (a, b) = (self.positions[edge], self.positions[edge + 1]);
-                assert_eq!(listed[edge], self.bands.span((a, b)).count(), "edge {edge}");
+            for (edge, pair) in (start..).zip(positions.windows(2)) {
+                let span = self.bands.span((pair[0], pair[1]));
+                assert_eq!(listed[edge], span.count(), "edge {edge}");
             }
             assert_eq!(listed[end - 1], 0, "no edge leads from ring {number} on");
             start = end;

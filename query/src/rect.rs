@@ -77,6 +77,7 @@ impl Rect {
     }
 
     /// The middle, rounded: of a box only a few units of the last place wide it may be a corner.
+    #[cfg(test)]
     pub(crate) fn centre(&self) -> (f64, f64) {
         (
             f64::midpoint(self.west, self.east),

@@ -440,10 +440,10 @@ impl<'v> Search<'v, '_> {
                 records,
             },
             Source::Nearest(nearest) => {
-                return Explain::new(&nearest.whole_plan(), Some(nearest.actual(records)));
+                return Explain::new(&nearest.whole_plan(), Some(&nearest.actual(records)));
             }
         };
-        Explain::new(&self.plan, Some(actual))
+        Explain::new(&self.plan, Some(&actual))
     }
 
     /// Reads all, keeps the first `limit` in the order asked, and streams those.

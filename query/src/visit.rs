@@ -27,6 +27,10 @@ const BATCH: usize = 256;
 const BATCHES: usize = 4;
 
 enum Message {
+    #[expect(
+        clippy::vec_box,
+        reason = "the boxes come from the scan and go on to the visitor"
+    )]
     Batch(Vec<Box<Record>>),
     /// The part is read to its end.
     End,

@@ -8,6 +8,8 @@ mod compare;
 mod create;
 mod demo;
 mod error;
+mod explain;
+mod footprint;
 mod geocode;
 mod get;
 mod history;
@@ -19,9 +21,11 @@ mod put;
 mod query;
 mod render;
 mod replay;
+mod select;
 mod stats;
 mod store;
 mod text;
+mod track;
 mod write;
 
 use std::ffi::OsString;
@@ -68,10 +72,12 @@ enum Command {
     Remove(Box<put::RemoveArgs>),
     Get(Box<get::Args>),
     Query(Box<query::Args>),
+    Explain(Box<explain::Args>),
     History(Box<history::Args>),
     Replay(Box<replay::ReplayArgs>),
     Diff(Box<replay::DiffArgs>),
     Transients(Box<replay::TransientsArgs>),
+    Track(Box<track::Args>),
     Stats(stats::Args),
     Net(net::Args),
     Geocode(geocode::Args),
@@ -113,10 +119,12 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Remove(args) => put::remove(&args, io),
         Command::Get(args) => get::run(&args, io),
         Command::Query(args) => query::run(&args, io),
+        Command::Explain(args) => explain::run(&args, io),
         Command::History(args) => history::run(&args, io),
         Command::Replay(args) => replay::replay(&args, io),
         Command::Diff(args) => replay::diff(&args, io),
         Command::Transients(args) => replay::transients(&args, io),
+        Command::Track(args) => track::run(&args, io),
         Command::Stats(args) => stats::run(&args, io),
         Command::Net(args) => net::run(&args, io),
         Command::Geocode(args) => geocode::run(&args, io),

@@ -9,12 +9,16 @@
 //!   gzip.
 //! * [`Feature`] and [`Rules`]: id, extent, floor and top of one Feature.
 //! * [`Predicate`]: `PROP=V[,V...]` on a Feature's properties.
+//! * [`Expression`]: a condition in the Common Expression Language on a record.
 //! * [`Window`]: whether a stored Feature's geometry meets or lies within a box.
+//! * [`polygons`] and [`lines`]: the shape of a query from a file.
 //! * [`Instant`]: times as registers write them.
 //! * [`json_equal`]: whether two payloads are the same JSON value.
 //! * [`Sorter`]: sorts by a 64-bit key in bounded memory.
 
+mod area;
 mod crs;
+mod expression;
 mod feature;
 mod geometry;
 mod json;
@@ -27,10 +31,12 @@ mod time;
 #[cfg(test)]
 mod real_data;
 
+pub use area::{AreaError, lines, polygons};
+pub use expression::{Expression, ExpressionError, ExpressionFault, Fields};
 pub use feature::{Extent, Feature, FeatureError, HeightIs, Rules, RulesError};
 pub use geometry::{Bounds, GeometryError, Rings, Shape, Window, WindowError, meets, within};
 pub use json::{Members, json_equal, scalar_text};
-pub use predicate::{Predicate, PredicateError};
+pub use predicate::{Predicate, PredicateError, lookup};
 pub use reader::{FeatureReader, Format, InputError, InputFault, RawFeature};
 pub use sort::{Record, SortError, Sorted, Sorter};
 pub use source::FEATURE_LEN_BYTES_MAX;

@@ -6,6 +6,7 @@ mod cli {
     mod arguments;
     mod import;
     mod net;
+    mod query;
     mod support;
     mod write;
 }

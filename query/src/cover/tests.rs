@@ -111,7 +111,7 @@ fn random_polygon(rng: &mut Rng, near: &Extent) -> Area {
         _ => (near.west, near.south),
     };
     let size = 40.0 * 10_f64.powf(-8.0 * rng.unit());
-    let ring = |rng: &mut Rng, size: f64| -> Vec<(f64, f64)> {
+    let around = |rng: &mut Rng, size: f64| -> Vec<(f64, f64)> {
         let corners = 3 + rng.below(9);
         (0..corners)
             .map(|corner| {
@@ -125,9 +125,9 @@ fn random_polygon(rng: &mut Rng, near: &Extent) -> Area {
             })
             .collect()
     };
-    let mut rings = vec![ring(rng, size)];
+    let mut rings = vec![around(rng, size)];
     if rng.below(2) == 0 {
-        rings.push(ring(rng, size * 0.25));
+        rings.push(around(rng, size * 0.25));
     }
     let corners = vec![vec![
         (x, y),
@@ -209,6 +209,7 @@ fn ids(found: impl Iterator<Item = Result<Record>>) -> Vec<String> {
 /// Every plan gives what a look at everything gives, for every shape, curve and depth, now and in
 /// the past.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, read from top to bottom")]
 fn every_plan_finds_what_a_full_scan_and_a_filter_find() {
     let mut plans = std::collections::BTreeMap::new();
     let (mut met, mut contained) = (0, 0);

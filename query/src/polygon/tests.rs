@@ -62,7 +62,7 @@ fn small(rng: &mut Rng, bound: u64) -> f64 {
 /// A ring that sees its centre from everywhere, on the grid of integers or not.
 fn star(rng: &mut Rng, centre: Position, radius: f64, snapped: bool) -> Vec<Position> {
     let corners = 3.0 + small(rng, 10);
-    let mut ring: Vec<Position> = Vec::new();
+    let mut outline: Vec<Position> = Vec::new();
     let mut corner = 0.0;
     while corner < corners {
         let angle = (corner + rng.unit() * 0.9) / corners * std::f64::consts::TAU;
@@ -74,40 +74,40 @@ fn star(rng: &mut Rng, centre: Position, radius: f64, snapped: bool) -> Vec<Posi
         if snapped {
             at = (at.0.round(), at.1.round());
         }
-        if ring.last() != Some(&at) && ring.first() != Some(&at) {
-            ring.push(at);
+        if outline.last() != Some(&at) && outline.first() != Some(&at) {
+            outline.push(at);
         }
         corner += 1.0;
     }
     if rng.below(2) == 0 {
-        ring.reverse();
+        outline.reverse();
     }
-    ring
+    outline
 }
 
 /// Columns of different heights side by side, some without any.
 fn skyline(rng: &mut Rng, west: f64, south: f64) -> Vec<Position> {
-    let mut ring = vec![(west, south)];
+    let mut outline = vec![(west, south)];
     let mut x = west;
     for _ in 0..2 + rng.below(5) {
         let top = south + 1.0 + small(rng, 4);
-        ring.push((x, top));
+        outline.push((x, top));
         x += 1.0 + small(rng, 2);
-        ring.push((x, top));
+        outline.push((x, top));
     }
-    ring.push((x, south));
-    ring.dedup();
+    outline.push((x, south));
+    outline.dedup();
     if rng.below(2) == 0 {
         // The plane turned a quarter round.
-        ring = ring.iter().map(|&(x, y)| (-y, x)).collect();
+        outline = outline.iter().map(|&(x, y)| (-y, x)).collect();
     }
-    ring
+    outline
 }
 
 /// One to three parts with up to two holes, on the grid of integers or not, valid or not.
 fn parts(rng: &mut Rng) -> Parts {
     let snapped = rng.below(4) != 0;
-    (0..1 + rng.below(3))
+    (0..=rng.below(3))
         .map(|_| {
             let centre = (small(rng, 16) - 8.0, small(rng, 16) - 8.0);
             let outer = if rng.below(3) == 0 {
@@ -198,16 +198,19 @@ struct Scribble(Parts);
 impl Arbitrary for Scribble {
     fn arbitrary(g: &mut Gen) -> Self {
         let mut rng = Rng(u64::arbitrary(g));
-        let mut ring = |_| {
+        let mut scrawl = |_| {
             let length = 3 + rng.below(7);
             (0..length)
                 .map(|_| (small(&mut rng, 7), small(&mut rng, 7)))
                 .collect()
         };
         Self(match u8::arbitrary(g) % 4 {
-            0 => vec![(0..2).map(&mut ring).collect(), (0..1).map(ring).collect()],
-            1 => vec![(0..3).map(ring).collect()],
-            _ => vec![(0..1).map(ring).collect()],
+            0 => vec![
+                (0..2).map(&mut scrawl).collect(),
+                (0..1).map(scrawl).collect(),
+            ],
+            1 => vec![(0..3).map(scrawl).collect()],
+            _ => vec![(0..1).map(scrawl).collect()],
         })
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::import::Refusal;
-use crate::input::{InputError, PredicateError, RulesError, SortError, TimeError};
+use crate::input::{
+    AreaError, ExpressionError, InputError, PredicateError, RulesError, SortError, TimeError,
+};
 
 /// Why a command failed; its text is what the user reads after `error:`.
 #[derive(Debug, Error)]
@@ -40,6 +42,30 @@ pub(crate) enum CliError {
     PresenceRule {
         layer: String,
         source: PredicateError,
+    },
+    /// A condition given with `--where`.
+    #[error("--where: {0}")]
+    Expression(#[from] ExpressionError),
+    /// A file that is no area or no line.
+    #[error("{flag}: {path}: {source}")]
+    Area {
+        flag: &'static str,
+        path: PathBuf,
+        source: AreaError,
+    },
+    /// Coordinates that are no shape to ask about.
+    #[error("{flag}: {path}: {what}")]
+    Shape {
+        flag: &'static str,
+        path: PathBuf,
+        what: String,
+    },
+    /// A file named by a flag that cannot be read.
+    #[error("{flag}: {path}: cannot read: {source}")]
+    Unreadable {
+        flag: &'static str,
+        path: PathBuf,
+        source: io::Error,
     },
     #[error("{path}: cannot {operation}: {source}")]
     File {

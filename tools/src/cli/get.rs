@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             Some(record) => {
                 found = true;
                 if args.meta {
-                    io.line(renderer.with_meta(&record)?)?;
+                    io.line(renderer.with_meta(&record, &feature(&record), None)?)?;
                 } else {
                     io.bytes_line(feature(&record).as_bytes())?;
                 }

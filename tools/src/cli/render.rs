@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::error::{CliError, Result};
 use super::text::hex;
-use crate::input::{DayEdge, Instant, zone};
+use crate::input::{DayEdge, Instant, Members, lookup, zone};
 
 /// Commits remembered: records that lie together mostly come from few.
 const COMMITS_HELD_MAX: usize = 10_000;
@@ -98,21 +98,29 @@ impl<'v, 'a> Renderer<'v, 'a> {
             reason: own(&record.reason, &info.reason),
             source: own(&record.source, &info.source),
             geocode: record
-                .geocode
+                .geocode(self.view.spec())
                 .map(|geocode| self.view.spec().format(&geocode)),
             extent: record
                 .extent
                 .map(|extent| [extent.west, extent.south, extent.east, extent.north]),
             floor: record.extent.and_then(|extent| extent.floor),
             top: record.extent.and_then(|extent| extent.top),
+            distance: None,
         })
     }
 
-    /// The stored Feature with [`Meta`] as its last member.
-    pub(crate) fn with_meta(&mut self, record: &Record) -> Result<String> {
-        let meta = self.meta(record)?;
+    /// A record's Feature, as it is printed, with [`Meta`] as its last member.
+    pub(crate) fn with_meta(
+        &mut self,
+        record: &Record,
+        feature: &str,
+        distance: Option<f64>,
+    ) -> Result<String> {
+        let meta = Meta {
+            distance,
+            ..self.meta(record)?
+        };
         let meta = serde_json::to_string(&meta).map_err(|error| CliError::Output(error.into()))?;
-        let feature = feature(record);
         let open = feature
             .trim_end()
             .strip_suffix('}')
@@ -160,6 +168,9 @@ pub(crate) struct Meta {
     pub(crate) extent: Option<[f64; 4]>,
     pub(crate) floor: Option<f64>,
     pub(crate) top: Option<f64>,
+    /// Metres from the place that records are ordered by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) distance: Option<f64>,
 }
 
 /// The payload as one line of JSON: byte for byte as it was stored when it is an object on one
@@ -200,6 +211,82 @@ fn on_one_line(json: &str) -> String {
         .collect()
 }
 
+/// What of a Feature is printed.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "What to print")]
+pub(crate) struct FieldArgs {
+    /// Of the properties only these, by name or dotted path, and of the other members only `type`,
+    /// `id` and `geometry`
+    #[arg(
+        long,
+        value_name = "NAME[,...]",
+        value_delimiter = ',',
+        conflicts_with = "count"
+    )]
+    fields: Option<Vec<String>>,
+    /// A null geometry in place of the shape
+    #[arg(long, conflicts_with = "count")]
+    no_geometry: bool,
+}
+
+impl FieldArgs {
+    /// What is to be printed of a Feature, as one line of JSON.
+    pub(crate) fn cut<'r>(&self, feature: Cow<'r, str>) -> Cow<'r, str> {
+        if self.fields.is_none() && !self.no_geometry {
+            return feature;
+        }
+        match Members::parse(&feature) {
+            Ok(members) => Cow::Owned(self.cut_members(&members)),
+            Err(_) => feature,
+        }
+    }
+
+    fn cut_members(&self, members: &Members<'_>) -> String {
+        let mut object = Object::default();
+        for (name, value) in members.iter() {
+            match (name, &self.fields) {
+                ("geometry", _) if self.no_geometry => object.add(name, "null"),
+                ("properties", Some(fields)) => match Members::parse(value.get()) {
+                    Ok(properties) => {
+                        let mut cut = Object::default();
+                        for field in fields {
+                            if let Some(value) = lookup(&properties, field) {
+                                cut.add(field, value.get());
+                            }
+                        }
+                        object.add(name, &cut.close());
+                    }
+                    Err(_) => object.add(name, value.get()),
+                },
+                ("type" | "id" | "geometry", _) | (_, None) => object.add(name, value.get()),
+                (_, Some(_)) => {}
+            }
+        }
+        object.close()
+    }
+}
+
+/// A JSON object as it is written.
+#[derive(Debug, Default)]
+struct Object(String);
+
+impl Object {
+    fn add(&mut self, name: &str, json: &str) {
+        let name = serde_json::to_string(name).expect("text can be written");
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push_str(&name);
+        self.0.push(':');
+        self.0.push_str(json);
+    }
+
+    fn close(self) -> String {
+        if self.0.is_empty() {
+            return "{}".to_owned();
+        }
+        self.0 + "}"
+    }
+}
+
 /// The payload of a state as JSON inside JSON; null for an absence.
 pub(crate) fn state(record: Option<&Record>) -> Option<Box<RawValue>> {
     let record = record.filter(|record| !record.is_absence())?;
@@ -224,6 +311,38 @@ mod tests {
         let moment = Moment::from_micros(start.micros());
         assert_eq!(date_of(moment, &amsterdam).as_deref(), Some("2017-03-21"));
         assert_eq!(date_of(moment, &TimeZone::UTC), None);
+    }
+
+    #[test]
+    fn a_feature_is_cut_down_to_the_fields_asked_for() {
+        let feature = r#"{"type":"Feature","bbox":[1],"id":7,"geometry":{"type":"Point"},"properties":{"a":1.50,"t.x":"l","t":{"x":2,"y":null},"ä":[]}}"#;
+        let cut = |fields: &[&str], no_geometry| {
+            let args = FieldArgs {
+                fields: Some(fields.iter().map(|field| (*field).to_owned()).collect()),
+                no_geometry,
+            };
+            args.cut(Cow::Borrowed(feature)).into_owned()
+        };
+        assert_eq!(
+            cut(&["t.y", "a", "none", "t.x", "ä"], false),
+            r#"{"type":"Feature","id":7,"geometry":{"type":"Point"},"properties":{"t.y":null,"a":1.50,"t.x":"l","ä":[]}}"#
+        );
+        assert_eq!(
+            cut(&[], true),
+            r#"{"type":"Feature","id":7,"geometry":null,"properties":{}}"#
+        );
+        let whole = FieldArgs {
+            no_geometry: true,
+            ..FieldArgs::default()
+        };
+        assert_eq!(
+            whole.cut(Cow::Borrowed(feature)),
+            feature.replace(r#"{"type":"Point"}"#, "null")
+        );
+        assert_eq!(
+            whole.cut(Cow::Borrowed(r#"{"properties":null}"#)),
+            r#"{"properties":null}"#
+        );
     }
 
     #[test]

@@ -4,19 +4,18 @@ use std::path::PathBuf;
 
 use anstyle::Style;
 use blocknet_engine::{CommitInfo, Moment, Record, View};
-use blocknet_query::{Axis, Change, Compare, Kind, Selection, Span};
-use clap::ValueEnum;
+use blocknet_query::{Axis, Change, Compare, Kind, Query, Span};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::args::{SelectArgs, ViewArgs, When, instant};
+use super::args::{self, AxisArg, ViewArgs, When};
 use super::compare::FeatureCompare;
-use super::error::{CliError, Result};
+use super::error::Result;
 use super::io::{BAD, CHANGED, DIM, GOOD, Io};
 use super::render::{Renderer, state};
+use super::select::{PlanArgs, SelectArgs};
 use super::text::{Table, counted};
 use super::{DONE, FOUND, store};
-use crate::input::DayEdge;
 
 /// What the three commands have in common.
 #[derive(Debug, clap::Args)]
@@ -36,15 +35,8 @@ struct SpanArgs {
     view: ViewArgs,
     #[command(flatten)]
     select: SelectArgs,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum AxisArg {
-    /// Valid time, as far as the store knew --as-of
-    #[default]
-    Valid,
-    /// Recorded time, about what was true --valid-at
-    Recorded,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 const INTERVALS: &str = "\
@@ -96,24 +88,37 @@ pub(crate) struct TransientsArgs {
     exit_code: bool,
 }
 
-type Query =
-    fn(&View<'_>, &Selection<'_>, Span, &dyn Compare) -> blocknet_engine::Result<Vec<Change>>;
+type Changes =
+    fn(&View<'_>, &Query<'_>, Span, &dyn Compare) -> blocknet_engine::Result<Vec<Change>>;
 
 pub(crate) fn replay(args: &ReplayArgs, io: &mut Io<'_>) -> Result<u8> {
-    args.span.run(blocknet_query::replay, |_| true, false, io)?;
+    args.span.run(
+        |view, query, span, compare| blocknet_query::replay(view, query, span, compare),
+        |_| true,
+        false,
+        io,
+    )?;
     Ok(DONE)
 }
 
 pub(crate) fn diff(args: &DiffArgs, io: &mut Io<'_>) -> Result<u8> {
-    let found = args.span.run(blocknet_query::diff, |_| true, false, io)?;
+    let found = args.span.run(
+        |view, query, span, compare| blocknet_query::diff(view, query, span, compare),
+        |_| true,
+        false,
+        io,
+    )?;
     Ok(if found && args.exit_code { FOUND } else { DONE })
 }
 
 pub(crate) fn transients(args: &TransientsArgs, io: &mut Io<'_>) -> Result<u8> {
     let wanted = |kind| kind == Kind::Vanished || args.reverted;
-    let found = args
-        .span
-        .run(blocknet_query::transients, wanted, true, io)?;
+    let found = args.span.run(
+        |view, query, span, compare| blocknet_query::transients(view, query, span, compare),
+        wanted,
+        true,
+        io,
+    )?;
     Ok(if found && args.exit_code { FOUND } else { DONE })
 }
 
@@ -156,39 +161,18 @@ impl SpanArgs {
     /// Prints the changes; says whether there were any.
     fn run(
         &self,
-        query: Query,
+        changes: Changes,
         wanted: impl Fn(Kind) -> bool,
         transients: bool,
         io: &mut Io<'_>,
     ) -> Result<bool> {
         let net = store::read(&self.dir, io)?;
         let when = self.view.resolve(&net)?;
-        let (axis, edge) = match self.axis {
-            AxisArg::Valid => (Axis::Valid, DayEdge::Start),
-            AxisArg::Recorded => (Axis::Recorded, DayEdge::End),
-        };
-        let unused = match self.axis {
-            AxisArg::Valid => self.view.valid_at.as_ref().map(|_| "--valid-at"),
-            AxisArg::Recorded => self.view.as_of.as_ref().map(|_| "--as-of"),
-        };
-        if let Some(flag) = unused {
-            return Err(CliError::usage(format!(
-                "{flag} names a moment on the axis that --from and --to are on: leave it out, or \
-                 choose the other --axis"
-            )));
-        }
-        let time = |flag, text: &str| -> Result<Moment> {
-            let time = instant(flag, text, &when.zone, edge, net.now())?;
-            Ok(Moment::from_micros(time.micros()))
-        };
-        let span = Span {
-            from: time("--from", &self.from)?,
-            to: time("--to", &self.to)?,
-            axis,
-        };
+        let span = args::span((&self.from, &self.to), self.axis, &self.view, &when, &net)?;
         let view = net.view(when.as_of, when.valid)?;
-        let choice = self.select.resolve(&view, true)?;
-        let changes = query(&view, &choice.selection(), span, &FeatureCompare)?;
+        let choice = self.select.of_changes(&view)?;
+        let asked = self.plan.query(choice.selection());
+        let changes = changes(&view, &asked, span, &FeatureCompare)?;
         let changes: Vec<Change> = changes
             .into_iter()
             .filter(|change| wanted(change.kind))
@@ -197,7 +181,7 @@ impl SpanArgs {
         let mut printer = Printer {
             view: &view,
             renderer,
-            axis,
+            axis: span.axis,
             transients,
         };
         if io.is_json() {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use blocknet_engine::Rows;
 use serde::Serialize;
 
 use super::create::SpecJson;
@@ -27,11 +28,21 @@ struct Stats {
     entities: u64,
     versions: u64,
     live: u64,
-    /// Levels under which anything was ever filed: digits of the cells.
-    levels: Vec<u8>,
+    levels: Vec<LevelJson>,
     journal_bytes: u64,
     tables_bytes: u64,
     layers: Vec<LayerJson>,
+}
+
+/// A level under which anything was ever filed.
+#[derive(Serialize)]
+struct LevelJson {
+    /// Digits of its cells.
+    level: u8,
+    /// Entities that answer now.
+    live: u64,
+    /// Rows of the history: other versions, and the ends of intervals.
+    past: u64,
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
@@ -47,7 +58,10 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         entities: layers.iter().map(|layer| layer.entities).sum(),
         versions: layers.iter().map(|layer| layer.versions).sum(),
         live: layers.iter().map(|layer| layer.live).sum(),
-        levels: view.levels().collect(),
+        levels: view
+            .levels()
+            .map(|(level, Rows { live, past })| LevelJson { level, live, past })
+            .collect(),
         journal_bytes,
         tables_bytes,
         layers,
@@ -72,13 +86,16 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     io.line("")?;
     print_layers(&stats.layers, io)?;
     io.line("")?;
-    let levels: Vec<String> = stats.levels.iter().map(ToString::to_string).collect();
-    let levels = if levels.is_empty() {
-        "none yet".to_owned()
-    } else {
-        levels.join(", ")
-    };
     io.line(format_args!("geocodes: {}", stats.spec.text()))?;
-    io.line(format_args!("levels in use: {levels}"))?;
+    if stats.levels.is_empty() {
+        io.line("levels in use: none yet")?;
+        return Ok(DONE);
+    }
+    io.line("levels in use:")?;
+    let mut table = Table::headed(&["digits", "live rows", "past rows"]).right(&[0, 1, 2]);
+    for LevelJson { level, live, past } in &stats.levels {
+        table.plain([level.to_string(), grouped(*live), grouped(*past)]);
+    }
+    table.print(io, "  ")?;
     Ok(DONE)
 }

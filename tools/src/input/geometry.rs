@@ -126,6 +126,16 @@ impl Shape {
         })
     }
 
+    /// The geometry of a stored Feature; `None` when the payload is no Feature with a geometry that
+    /// can be read.
+    ///
+    /// # Cost
+    /// Linear in the payload.
+    pub fn of_payload(payload: &[u8]) -> Option<Self> {
+        let members = Members::parse(str::from_utf8(payload).ok()?).ok()?;
+        Self::parse(members.get("geometry")?.get()).ok()
+    }
+
     /// The geometry as `geo` has it.
     pub fn geometry(&self) -> &Geometry<f64> {
         &self.geometry
@@ -423,7 +433,7 @@ impl Window {
 /// # Cost
 /// Linear in the payload.
 pub fn meets(payload: &[u8], window: &Window) -> Option<bool> {
-    Some(window.meets(&payload_geometry(payload)?))
+    Some(window.meets(Shape::of_payload(payload)?.geometry()))
 }
 
 /// Whether the geometry of a stored Feature lies within the window ([`Window::contains`]); `None`
@@ -432,12 +442,7 @@ pub fn meets(payload: &[u8], window: &Window) -> Option<bool> {
 /// # Cost
 /// Linear in the payload.
 pub fn within(payload: &[u8], window: &Window) -> Option<bool> {
-    Some(window.contains(&payload_geometry(payload)?))
-}
-
-fn payload_geometry(payload: &[u8]) -> Option<Geometry<f64>> {
-    let members = Members::parse(str::from_utf8(payload).ok()?).ok()?;
-    Some(Shape::parse(members.get("geometry")?.get()).ok()?.geometry)
+    Some(window.contains(Shape::of_payload(payload)?.geometry()))
 }
 
 #[cfg(test)]

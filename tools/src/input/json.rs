@@ -40,6 +40,11 @@ impl<'a> Members<'a> {
             .map(|(_, value)| *value)
     }
 
+    /// All of them, those with the same name as well.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+
     /// The value of a member unless it is `null`.
     pub fn get_non_null(&self, name: &str) -> Option<&'a RawValue> {
         self.get(name).filter(|value| value.get() != "null")

@@ -92,7 +92,7 @@ impl Predicate {
 }
 
 /// A member by its literal name, else by stepping into an object at a dot.
-fn lookup<'a>(members: &Members<'a>, path: &str) -> Option<&'a RawValue> {
+pub fn lookup<'a>(members: &Members<'a>, path: &str) -> Option<&'a RawValue> {
     members.get(path).or_else(|| {
         path.match_indices('.').find_map(|(dot, _)| {
             let (head, rest) = (path.get(..dot)?, path.get(dot + 1..)?);

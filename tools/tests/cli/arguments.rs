@@ -8,7 +8,14 @@ use super::support::{Scene, feature};
 #[test]
 fn help_and_version_are_answers_and_wrong_arguments_are_not() {
     let scene = Scene::bare();
-    for line in ["--help", "--version", "help import", "replay --help"] {
+    for line in [
+        "--help",
+        "--version",
+        "help import",
+        "replay --help",
+        "explain --help",
+        "track -h",
+    ] {
         let ran = scene.ok(line);
         assert!(!ran.out.is_empty() && ran.err.is_empty(), "{line}");
     }
@@ -164,6 +171,10 @@ fn commands_that_read_change_no_byte() {
         "history net a",
         "query net",
         "query net --count --json",
+        "query net --near 1,1 --nearest 1",
+        "explain net --analyze",
+        "explain net --from 2000-01-01 --to now",
+        "track net --from 2000-01-01 --to now",
         "replay net --from 2000-01-01 --to now",
         "diff net --from 2000-01-01 --to now --axis recorded",
         "transients net --from 2000-01-01 --to now",

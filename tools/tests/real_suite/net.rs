@@ -37,7 +37,7 @@ fn import(store: &str, file: &Path, args: &[&str]) {
 
 /// Checks that the stored net is the one the rule gives for the set of all its blocks.
 pub(crate) fn check_rule(store: &str) -> NetStats {
-    let net = Net::open_read_only(store).unwrap();
+    let net = Net::builder().open_read_only(store).unwrap();
     let view = net.now_view().unwrap();
     let linked = view.linked(None).unwrap();
     let blocks = linked.blocks().unwrap().map(|found| found.unwrap().0);
@@ -82,7 +82,7 @@ fn every_block_is_supervised_and_every_hash_is_that_of_the_payloads() {
         assert_eq!(stats.registry, stats.measures.out_degree[0], "{name}");
         assert!(stats.measures.acyclic, "{name}");
         assert_eq!(stats.measures.two_way_pairs, 0, "{name}");
-        let net = Net::open_read_only(store).unwrap();
+        let net = Net::builder().open_read_only(store).unwrap();
         let audit = net.audit(|finding| panic!("{name}: {finding}")).unwrap();
         assert_eq!(audit.block_versions, stats.versions, "{name}");
         assert_eq!(audit.links, stats.measures.links, "{name}");
@@ -110,13 +110,15 @@ fn an_expansion_cut_off_after_any_commit_goes_on_to_the_net_of_the_rule() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         import(path("whole").to_str().unwrap(), &file, args);
-        let whole = Net::open_read_only(path("whole")).unwrap();
+        let whole = Net::builder().open_read_only(path("whole")).unwrap();
         let view = whole.now_view().unwrap();
         let blocks = view.linked(None).unwrap().blocks().unwrap();
         let blocks = BlockSet::new(whole.spec(), blocks.map(|found| found.unwrap().0));
 
         // A copy of the files as they are is what a killed process leaves behind.
-        let net = Net::create(path("expanding"), *whole.spec()).unwrap();
+        let net = Net::builder()
+            .create(path("expanding"), *whole.spec())
+            .unwrap();
         let mut copies = Vec::new();
         net.expand(&blocks, &Commit::default(), |receipt| {
             let copy = path(&format!("killed-{}", copies.len()));

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use blocknet_engine::{AsOf, LayerId, Moment, Net};
-use blocknet_query::{Match, Selection, UnknownHeight, Window, search};
+use blocknet_query::{Altitude, Match, Selection, UnknownHeight, Window, search};
 use serde_json::Value;
 
 use crate::support::run::{Random, data, json};
@@ -168,7 +168,12 @@ fn brute(path: &Path, source: &Source) -> BTreeMap<String, Vec<Fact>> {
     entities
 }
 
-fn expected(entities: &BTreeMap<String, Vec<Fact>>, window: &Window, t: i64) -> BTreeSet<String> {
+fn expected(
+    entities: &BTreeMap<String, Vec<Fact>>,
+    window: &Window,
+    altitude: Option<Altitude>,
+    t: i64,
+) -> BTreeSet<String> {
     let [west, south, east, north] = [window.west, window.south, window.east, window.north];
     entities
         .iter()
@@ -179,8 +184,7 @@ fn expected(entities: &BTreeMap<String, Vec<Fact>>, window: &Window, t: i64) -> 
                 .find(|fact| fact.from <= t && t < fact.to);
             answer.and_then(|fact| fact.plan).is_some_and(|plan| {
                 // No height is known in these files.
-                let height =
-                    window.altitude.is_none() || window.unknown_height == UnknownHeight::Include;
+                let height = altitude.is_none_or(|band| band.unknown == UnknownHeight::Include);
                 height && plan[0] <= east && plan[2] >= west && plan[1] <= north && plan[3] >= south
             })
         })
@@ -224,13 +228,13 @@ fn windows_answer_like_brute_force_on_real_nets() {
                 (centre[2] + size * random.share()).min(180.0),
                 (centre[3] + size * random.share()).min(90.0),
             );
-            let window = match n % 4 {
-                0 => window.between(-5.0, 10.0),
-                1 => Window {
-                    unknown_height: UnknownHeight::Exclude,
-                    ..window.between(0.0, 1.0)
-                },
-                _ => window,
+            let altitude = match n % 4 {
+                0 => Some(Altitude::between(-5.0, 10.0)),
+                1 => Some(Altitude {
+                    unknown: UnknownHeight::Exclude,
+                    ..Altitude::between(0.0, 1.0)
+                }),
+                _ => None,
             };
             // At a change, right before it, or now.
             let t = match (source.from, n % 3) {
@@ -240,8 +244,9 @@ fn windows_answer_like_brute_force_on_real_nets() {
             let view = net.view(AsOf::Newest, Moment::from_micros(t)).unwrap();
             let layers = [LayerId::MAIN];
             let selection = Selection {
+                altitude,
                 matching: Match::Meets,
-                ..Selection::window(window)
+                ..Selection::of(window)
             };
             let selection = selection.in_layers(&layers);
             let found: BTreeSet<String> = search(&view, &selection)
@@ -251,8 +256,8 @@ fn windows_answer_like_brute_force_on_real_nets() {
             hits += found.len();
             assert_eq!(
                 found,
-                expected(&entities, &window, t),
-                "{}: {window:?} at {t}",
+                expected(&entities, &window, altitude, t),
+                "{}: {window:?} {altitude:?} at {t}",
                 source.file
             );
         }

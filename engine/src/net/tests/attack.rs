@@ -248,7 +248,8 @@ fn every_attacker_leaves_something_that_disagrees_until_the_chain_itself_is_made
 
 #[test]
 fn rows_that_are_gone_or_too_many_are_named() {
-    let rows: [(blocknet_kv::Table, Disagreement); 4] = [
+    let rows: [(blocknet_kv::Table, Disagreement); 5] = [
+        (key::ZONES, Disagreement::Zone),
         (key::LINKS, Disagreement::Missing),
         (key::EDGES, Disagreement::Missing),
         (key::ENTITIES, Disagreement::Missing),
@@ -264,6 +265,24 @@ fn rows_that_are_gone_or_too_many_are_named() {
         batch.delete(table, row_key);
         store.apply(&batch).unwrap();
         assert!(found(&net).contains(&what), "{table:?}");
+    }
+    // A zone that counts one row too many, and one of a place where nothing is.
+    for elsewhere in [false, true] {
+        let net = town();
+        let store = &writable(&net).store;
+        let cursor = store.cursor(key::ZONES, &KeyRange::all()).unwrap();
+        let (row_key, row) = cursor.entry().unwrap();
+        let (mut row_key, mut row) = (row_key.to_vec(), row.to_vec());
+        drop(cursor);
+        if elsewhere {
+            *row_key.last_mut().unwrap() ^= 0x10;
+        } else {
+            row[0] += 1;
+        }
+        let mut batch = Batch::new();
+        batch.put(key::ZONES, row_key, row);
+        store.apply(&batch).unwrap();
+        assert_eq!(found(&net), BTreeSet::from([Disagreement::Zone]));
     }
     // A block in the registry that others supervise.
     let net = town();
