@@ -45,6 +45,7 @@ build: deps ## Build the command-line tool
 
 bench: deps ## Benchmarks: ratios against named peers, in one run
 	cargo bench $(WORKSPACE) --profile dev --bench engine
+	cargo bench $(WORKSPACE) --profile dev --bench planner
 	cargo bench $(WORKSPACE) --profile dev --bench propagate
 	cargo bench $(WORKSPACE) --profile dev --bench ripple
 

@@ -1,0 +1,87 @@
+//! BlockNet.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use blocknet::geocode::NetSpec;
+use blocknet::query::{Query, Selection, Window, search};
+use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, Valid};
+
+use crate::Change;
+use crate::Sum;
+
+pub(crate) fn create(dir: &Path) -> Net {
+    let builder = Net::builder();
+    #[cfg(not(feature = "rocks"))]
+    let builder = builder.tables_in_memory();
+    builder
+        .create(dir, NetSpec::city())
+        .expect("a new directory")
+}
+
+/// Flushes everything into the tables' files and opens them again.
+pub(crate) fn reopen(net: Net) -> Net {
+    let dir = net.dir().to_owned();
+    net.close().expect("the disk works");
+    let builder = Net::builder();
+    #[cfg(not(feature = "rocks"))]
+    let builder = builder.tables_in_memory();
+    builder.open(dir).expect("it was closed properly")
+}
+
+fn commit_of(changes: &[Change<'_>]) -> Commit {
+    let assertions = changes.iter().map(|change| {
+        let extent: Extent = *change.extent;
+        Assertion::state(LayerId::MAIN, change.id, extent, change.payload)
+            .valid(Valid::from(Moment::from_micros(change.from)))
+    });
+    Commit::new("bench", assertions.collect())
+}
+
+/// Durable at the end.
+pub(crate) fn write(net: &Net, batches: &[Vec<Change<'_>>]) {
+    for batch in batches {
+        // Not waited for: the next commit is built while others sync.
+        drop(net.submit(&commit_of(batch)).expect("the commit is sound"));
+    }
+    net.sync().expect("the disk works");
+}
+
+/// Each batch durable before the next.
+pub(crate) fn write_each(net: &Net, batches: &[Vec<Change<'_>>]) {
+    for batch in batches {
+        net.commit(&commit_of(batch)).expect("the commit is sound");
+    }
+}
+
+pub(crate) fn read(net: &Net, windows: &[Window], at: i64) -> Sum {
+    let view = net
+        .view(AsOf::Newest, Moment::from_micros(at))
+        .expect("it can be read");
+    let mut sum = Sum::default();
+    for window in windows {
+        let selection = Selection::of(*window);
+        for record in search(&view, &selection).expect("the window is sound") {
+            let record = record.expect("it can be read");
+            sum.add(&record.id, record.valid.from.as_micros(), &record.payload);
+        }
+    }
+    sum
+}
+
+/// The same through `Query::visit`, which reads large answers on two threads.
+pub(crate) fn visit(net: &Net, windows: &[Window], at: i64) -> Sum {
+    let view = net
+        .view(AsOf::Newest, Moment::from_micros(at))
+        .expect("it can be read");
+    let mut sum = Sum::default();
+    for window in windows {
+        Query::from(Selection::of(*window))
+            .visit(&view, |record| {
+                sum.add(&record.id, record.valid.from.as_micros(), &record.payload);
+                ControlFlow::Continue(())
+            })
+            .expect("it can be read");
+    }
+    sum
+}
