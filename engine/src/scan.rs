@@ -459,12 +459,14 @@ pub(crate) fn entities_in(
     ranges: &[ScanRange],
     layers: Option<&[LayerId]>,
     window: Interval,
+    clock: fn() -> u64,
     wanted: &dyn Fn(&Candidate<'_>) -> bool,
 ) -> Result<(Entities, Vec<RangeCounts>)> {
     let mut found = BTreeSet::new();
     let mut counts = vec![RangeCounts::default(); ranges.len()];
     let code_len = view.spec().stored_len_bytes();
     for (range, counts) in ranges.iter().zip(&mut counts) {
+        let started = clock();
         for table in [key::RECORDS, key::HISTORY] {
             let mut stretch = 0;
             let mut cursor = view.read().cursor(table, &range.places.keys())?;
@@ -507,6 +509,7 @@ pub(crate) fn entities_in(
                 cursor.advance()?;
             }
         }
+        counts.micros = clock().saturating_sub(started);
     }
     Ok((found, counts))
 }

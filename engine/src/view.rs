@@ -596,7 +596,8 @@ impl<'a> View<'a> {
 
     /// The entities that had a state in `ranges` that `wanted` takes, by any version within the
     /// view's commits that holds at some moment of `window`, whether or not another version
-    /// overrides it; and what reading each range came to. Memory grows with their number.
+    /// overrides it; and what reading each range came to, timed by a clock in microseconds. Memory
+    /// grows with their number.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
@@ -605,9 +606,10 @@ impl<'a> View<'a> {
         ranges: &[ScanRange],
         layers: Option<&[LayerId]>,
         window: Interval,
+        clock: fn() -> u64,
         wanted: impl Fn(&Candidate<'_>) -> bool,
     ) -> Result<(Entities, Vec<RangeCounts>)> {
-        crate::scan::entities_in(self, ranges, layers, window, &wanted)
+        crate::scan::entities_in(self, ranges, layers, window, clock, &wanted)
     }
 
     /// The entities of which a commit wrote or ended a state at a place that `wanted` takes, and

@@ -11,7 +11,7 @@ use blocknet_engine::{
 use crate::area::Target;
 use crate::change::{Axis, Span};
 use crate::cover::rows_of;
-use crate::explain::Actual;
+use crate::explain::{Actual, micros};
 use crate::plan::{Choices, Plan, PlanKind, Prices, Rejected, by_place};
 use crate::search::Query;
 
@@ -110,6 +110,7 @@ fn options(
             kind: PlanKind::Entity,
             cost: rows_of(layers.len() as u64) * costs.open,
             ranges: Vec::new(),
+            beside: (0.0, rows_of(layers.len() as u64)),
             budget: query.max_ranges,
             rejected: Vec::new(),
         });
@@ -159,6 +160,7 @@ fn options(
                         + versions * costs.next
                         + versions * share * GETS_PER_COURSE * costs.open,
                     ranges: Vec::new(),
+                    beside: (versions, rows_of(marks.len() as u64)),
                     budget: query.max_ranges,
                     rejected: Vec::new(),
                 });
@@ -252,7 +254,7 @@ impl Candidates<'_> {
                 let wanted = |candidate: &Candidate<'_>| {
                     of_id(candidate.id) && self.target.takes(candidate.extent, candidate.contained)
                 };
-                view.entities_in(&ranges, selection.layers, self.about, wanted)?
+                view.entities_in(&ranges, selection.layers, self.about, micros, wanted)?
             }
         };
         let records = entities.len() as u64;
@@ -272,6 +274,7 @@ impl Candidates<'_> {
         let selection = &self.query.selection;
         let mut entities = BTreeSet::new();
         let mut counts = RangeCounts::default();
+        let started = micros();
         for mark in &self.marks {
             let (touched, rows) = view.touched_by(mark.number, |layer, level, code| {
                 selection
@@ -293,6 +296,7 @@ impl Candidates<'_> {
                     .filter(|(_, id)| selection.id.is_none_or(|own| own == id)),
             );
         }
+        counts.micros = micros().saturating_sub(started);
         counts.rows_taken = entities.len() as u64;
         Ok((entities, vec![counts]))
     }

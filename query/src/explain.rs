@@ -159,7 +159,8 @@ impl Explain {
 
 /// To hundredths: an estimate has no more to say.
 fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
+    // Adding zero turns -0.0 into 0.0.
+    (number * 100.0).round() / 100.0 + 0.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]

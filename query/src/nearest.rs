@@ -123,6 +123,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
                 kind: PlanKind::Scan,
                 cost: 0.0,
                 ranges: Vec::new(),
+                beside: (0.0, 0.0),
                 budget: 0,
                 rejected: Vec::new(),
             },

@@ -90,17 +90,21 @@ pub(crate) struct Plan {
     pub(crate) kind: PlanKind,
     pub(crate) cost: f64,
     pub(crate) ranges: Vec<PlannedRange>,
+    /// Rows and seeks estimated beside those of the ranges, for a plan that reads no ranges.
+    pub(crate) beside: (f64, f64),
     pub(crate) budget: usize,
     pub(crate) rejected: Vec<Rejected>,
 }
 
 impl Plan {
     pub(crate) fn rows(&self) -> f64 {
-        self.ranges.iter().map(|range| range.rows).sum()
+        let rows = self.ranges.iter().map(|range| range.rows);
+        self.beside.0 + rows.sum::<f64>()
     }
 
     pub(crate) fn seeks(&self) -> f64 {
-        self.ranges.iter().map(|range| range.seeks).sum()
+        let seeks = self.ranges.iter().map(|range| range.seeks);
+        self.beside.1 + seeks.sum::<f64>()
     }
 }
 
@@ -245,6 +249,7 @@ pub(crate) fn by_place(
         kind,
         cost: prices.cost(&ranges),
         ranges,
+        beside: (0.0, 0.0),
         budget,
         rejected: Vec::new(),
     };

@@ -225,6 +225,7 @@ impl<'q> Query<'q> {
             // A head and a row.
             cost: layers * 2.0 * costs.open,
             ranges: Vec::new(),
+            beside: (layers, 2.0 * layers),
             budget: self.max_ranges,
             rejected: Vec::new(),
         }

@@ -1,5 +1,7 @@
 //! BlockNet.
 
+use std::collections::BTreeSet;
+use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -84,4 +86,32 @@ pub(crate) fn visit(net: &Net, windows: &[Window], at: i64) -> Sum {
             .expect("it can be read");
     }
     sum
+}
+
+/// How the windows are answered.
+pub(crate) fn explain(net: &Net, windows: &[Window], at: i64) -> String {
+    let view = net
+        .view(AsOf::Newest, Moment::from_micros(at))
+        .expect("it can be read");
+    let (mut plans, mut ranges, mut read, mut returned) = (BTreeSet::new(), 0, 0, 0);
+    for window in windows {
+        let query = Query::from(Selection::of(*window));
+        let explain = query.analyze(&view).expect("it can be read");
+        plans.insert(explain.plan);
+        ranges += explain.ranges.len();
+        read += explain.rows_read.unwrap_or(0);
+        returned += explain.rows_returned.unwrap_or(0);
+    }
+    let (planning, ()) = crate::seconds(|| {
+        for window in windows {
+            let query = Query::from(Selection::of(*window));
+            black_box(query.explain(&view).expect("it can be read"));
+        }
+    });
+    format!(
+        "BlockNet: plans {plans:?}, {:.1} ranges each, rows read / returned {:.2}, planning {:.0} us each",
+        ranges as f64 / windows.len() as f64,
+        read as f64 / returned as f64,
+        planning * 1e6 / windows.len() as f64,
+    )
 }

@@ -1,0 +1,207 @@
+//! What is right, by other means than those of the crate: `geo` for polygons, and distances by
+//! search along the sides of a box with `geographiclib_rs`.
+
+use std::sync::LazyLock;
+
+use blocknet_engine::Extent;
+use geo::algorithm::{Intersects as _, Relate as _};
+use geo::{Geometry, MultiPolygon, Polygon};
+use geographiclib_rs::{Geodesic, InverseGeodesic as _};
+
+/// (longitude, latitude) in degrees.
+pub(crate) type Place = (f64, f64);
+
+/// Two distances this near to each other may be taken for equal.
+pub(crate) const TOLERANCE_METRES: f64 = 0.001;
+
+static EARTH: LazyLock<Geodesic> = LazyLock::new(Geodesic::wgs84);
+
+/// Whether a record is to be an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Out,
+    In,
+    /// Too near to the border to say.
+    Either,
+}
+
+impl Verdict {
+    pub(crate) fn of(holds: bool) -> Self {
+        if holds { Self::In } else { Self::Out }
+    }
+
+    /// Whether a distance found by search is at most another.
+    pub(crate) fn at_most(found: f64, metres: f64) -> Self {
+        if (found - metres).abs() <= TOLERANCE_METRES {
+            Self::Either
+        } else {
+            Self::of(found < metres)
+        }
+    }
+}
+
+/// The geodesic distance between two places.
+pub(crate) fn metres(a: Place, b: Place) -> f64 {
+    EARTH.inverse(a.1, a.0, b.1, b.0)
+}
+
+/// Where a function of one dip is least between two numbers, to within a tolerance: golden section.
+pub(crate) fn golden(low: f64, high: f64, tolerance: f64, f: impl Fn(f64) -> f64) -> f64 {
+    const SHARE: f64 = 0.618_033_988_749_894_8;
+    let (mut low, mut high) = (low, high);
+    let mut left = high - SHARE * (high - low);
+    let mut right = low + SHARE * (high - low);
+    let (mut at_left, mut at_right) = (f(left), f(right));
+    while high - low > tolerance {
+        if at_left <= at_right {
+            (high, right, at_right) = (right, left, at_left);
+            left = high - SHARE * (high - low);
+            at_left = f(left);
+        } else {
+            (low, left, at_left) = (left, right, at_right);
+            right = low + SHARE * (high - low);
+            at_right = f(right);
+        }
+    }
+    // The ends themselves are never tried.
+    [low, high, f64::midpoint(low, high)]
+        .into_iter()
+        .min_by(|a, b| f(*a).total_cmp(&f(*b)))
+        .expect("there are three")
+}
+
+/// The distance from a place to the nearest point of a box of less than a quarter of the Earth.
+pub(crate) fn to_box(p: Place, extent: &Extent) -> f64 {
+    let inside = (
+        p.0.clamp(extent.west, extent.east),
+        p.1.clamp(extent.south, extent.north),
+    );
+    if inside == p {
+        return 0.0;
+    }
+    let clamped = metres(p, inside);
+    if inside.0.to_bits() == p.0.to_bits() {
+        // The shortest way runs along the meridian.
+        return clamped;
+    }
+    // The nearest point of a meridian lies a little nearer to the pole than the place.
+    let side = |latitude: f64| metres(p, (inside.0, latitude));
+    clamped.min(side(golden(extent.south, extent.north, 1e-9, side)))
+}
+
+/// The distance from a place to the farthest point of a box, a corner.
+pub(crate) fn to_farthest(p: Place, extent: &Extent) -> f64 {
+    [
+        (extent.west, extent.south),
+        (extent.east, extent.south),
+        (extent.east, extent.north),
+        (extent.west, extent.north),
+    ]
+    .into_iter()
+    .map(|corner| metres(p, corner))
+    .fold(0.0, f64::max)
+}
+
+/// About [`to_box`], as on a map, to look only at what is near: see [`surely`].
+pub(crate) fn flat(p: Place, extent: &Extent) -> f64 {
+    let inside = (
+        p.0.clamp(extent.west, extent.east),
+        p.1.clamp(extent.south, extent.north),
+    );
+    let parallel = 111_320.0 * f64::midpoint(p.1, inside.1).to_radians().cos();
+    ((p.0 - inside.0) * parallel).hypot((p.1 - inside.1) * 111_100.0)
+}
+
+/// By how much [`flat`] may be wrong, as a factor: outside of high latitudes.
+pub(crate) fn doubt(flat: f64) -> f64 {
+    if flat < 100_000.0 { 1.05 } else { 1.5 }
+}
+
+/// What the distance on a map says of a distance, if anything.
+pub(crate) fn surely(flat: f64, metres: f64) -> Option<Verdict> {
+    let doubt = doubt(flat);
+    if flat * doubt < metres {
+        Some(Verdict::In)
+    } else if flat > metres * doubt + 0.01 {
+        Some(Verdict::Out)
+    } else {
+        None
+    }
+}
+
+/// A box in degrees that holds all that is within a distance of a box.
+pub(crate) fn around([west, south, east, north]: [f64; 4], metres: f64) -> [f64; 4] {
+    let high = metres / 100_000.0 + 1e-6;
+    let farthest = (south.abs().max(north.abs()) + high).min(89.0);
+    let wide = high / farthest.to_radians().cos();
+    [west - wide, south - high, east + wide, north + high]
+}
+
+/// The least distance between a line straight in degrees and a box: the line is sampled densely,
+/// and searched around the sample that is nearest on a map.
+pub(crate) fn line_to_box(a: Place, b: Place, metres_wanted: f64, extent: &Extent) -> Verdict {
+    const SAMPLES_MAX: f64 = 2_000.0;
+    let at = |t: f64| (a.0 + t * (b.0 - a.0), a.1 + t * (b.1 - a.1));
+    let samples = (200.0 * metres(a, b) / metres_wanted)
+        .ceil()
+        .clamp(1.0, SAMPLES_MAX);
+    let mut least = (f64::INFINITY, 0.0);
+    let mut sample = 0.0;
+    while sample <= samples {
+        let t = sample / samples;
+        let here = flat(at(t), extent);
+        if here < least.0 {
+            least = (here, t);
+        }
+        sample += 1.0;
+    }
+    // A sample is at most half a step from the nearest point.
+    let step = metres(a, b) / samples;
+    let (near, t) = least;
+    if near * 1.05 < metres_wanted {
+        return Verdict::In;
+    }
+    if near > (metres_wanted + step) * 1.05 + 0.01 {
+        return Verdict::Out;
+    }
+    let reach = 5.0 / samples;
+    let exact = |t: f64| to_box(at(t), extent);
+    let (low, high) = ((t - reach).max(0.0), (t + reach).min(1.0));
+    let tolerance = (0.0001 / metres(a, b).max(0.0001)).max(1e-12);
+    let found = exact(golden(low, high, tolerance, exact));
+    Verdict::at_most(found.min(exact(0.0)).min(exact(1.0)), metres_wanted)
+}
+
+/// A box as `geo` has it: a polygon, a line or a point.
+pub(crate) fn geometry(extent: &Extent) -> Geometry {
+    let (southwest, northeast) = ((extent.west, extent.south), (extent.east, extent.north));
+    if southwest == northeast {
+        geo::Point::from(southwest).into()
+    } else if extent.west >= extent.east || extent.south >= extent.north {
+        geo::Line::new(southwest, northeast).into()
+    } else {
+        geo::Rect::new(southwest, northeast).to_polygon().into()
+    }
+}
+
+/// The parts of a polygon as `geo` has them.
+pub(crate) fn multi_polygon(parts: &[Vec<Vec<Place>>]) -> MultiPolygon {
+    let ring = |ring: &Vec<Place>| ring.iter().copied().collect::<geo::LineString>();
+    let polygons = parts
+        .iter()
+        .map(|rings| Polygon::new(ring(&rings[0]), rings[1..].iter().map(ring).collect()));
+    MultiPolygon::new(polygons.collect())
+}
+
+/// Whether a box and a polygon share a point.
+pub(crate) fn meets(polygon: &MultiPolygon, extent: &Extent) -> bool {
+    polygon.intersects(&geometry(extent))
+}
+
+/// Whether a part of a polygon covers a box.
+pub(crate) fn covers(polygon: &MultiPolygon, extent: &Extent) -> bool {
+    let geometry = geometry(extent);
+    polygon
+        .iter()
+        .any(|part| part.relate(&geometry).is_covers())
+}
