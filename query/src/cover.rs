@@ -199,7 +199,12 @@ fn zone_runs(
         let relations = boxes.iter().map(|target| target.filed_in(cell, level));
         relations.max().unwrap_or(Relation::Apart)
     };
-    let mut cells = vec![Cell::ROOT];
+    let mut cells: Vec<Cell> = bounds
+        .iter()
+        .map(|rect| around(&target.spec, rect, level))
+        .collect();
+    cells.sort_unstable();
+    cells.dedup_by(|next, first| first.contains(next));
     loop {
         // All at once, a digit deeper each time: few cells of a depth meet a box.
         let mut finer = Vec::new();
@@ -242,6 +247,26 @@ fn zone_runs(
         .into_iter()
         .map(|(first, last)| (first, last_below(&last, depth)))
         .collect()
+}
+
+/// The smallest cell, at most as deep as the level, in which all that may meet a box is filed. A
+/// cell is a box itself, so it holds a box when it holds two opposite corners.
+fn around(spec: &NetSpec, rect: &Rect, level: u8) -> Cell {
+    let cells = 4_f64.powi(i32::from(level));
+    let wide = rect.widened(90.1 / cells + 1e-12, 45.1 / cells + 1e-12);
+    // Places at 180 degrees and at the poles are filed elsewhere.
+    if wide.west <= -180.0 || wide.east >= 180.0 || wide.south <= -90.0 || wide.north >= 90.0 {
+        return Cell::ROOT;
+    }
+    let corner = |longitude, latitude| spec.cell_at(longitude, latitude, level);
+    let (Ok(one), Ok(other)) = (corner(wide.west, wide.south), corner(wide.east, wide.north))
+    else {
+        return Cell::ROOT;
+    };
+    let shared = (0..=level)
+        .rev()
+        .find(|digits| one.ancestor(*digits) == other.ancestor(*digits));
+    one.ancestor(shared.unwrap_or(0))
 }
 
 /// The last cell of `depth` digits inside a cell.

@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
-use blocknet::query::Window;
+use blocknet::query::{PlanKind, Window};
 use blocknet::{Extent, Net};
 
 use data::{Footprint, Rng, along_z_curve, footprints, windows};
@@ -119,7 +119,7 @@ struct Stores {
     sorted: Peer,
 }
 
-fn import(root: &Path, records: &[Footprint]) -> Stores {
+fn import(root: &Path, records: &[Footprint], repeats: usize) -> Stores {
     let parts = batches(records.iter(), IMPORT_BATCH, BUILT);
     let import_peer = |name: String, mode: Synchronous| {
         let peer = Peer::create(&root.join(name)).expect("a new file");
@@ -131,7 +131,7 @@ fn import(root: &Path, records: &[Footprint]) -> Stores {
     };
     let mut times: [Vec<f64>; 6] = Default::default();
     let mut last = None;
-    for repeat in 0..IMPORT_REPEATS {
+    for repeat in 0..repeats {
         let net = ours::create(&root.join(format!("submitted-{repeat}")));
         let (submitted, ()) = seconds(|| ours::write(&net, &parts));
         let (more, net) = seconds(|| ours::reopen(net));
@@ -223,40 +223,39 @@ fn alternately(ways: &[&dyn Fn() -> Sum]) -> (Vec<Vec<f64>>, Sum) {
 fn area_queries(stores: &Stores, records: &[Footprint]) {
     for (name, windows) in areas(records) {
         let (times, sum) = alternately(&[
-            &|| ours::read(&stores.ours, &windows, NOW),
+            &|| ours::read(&stores.ours, &windows, NOW, None),
             &|| stores.peer.read(&windows).expect("it can be read"),
             &|| stores.sorted.read(&windows).expect("it can be read"),
-            &|| ours::visit(&stores.ours, &windows, NOW),
+            &|| ours::visit(&stores.ours, &windows, NOW, None),
+            &|| ours::read(&stores.ours, &windows, NOW, Some(PlanKind::Ranges)),
+            &|| ours::visit(&stores.ours, &windows, NOW, Some(PlanKind::Ranges)),
         ]);
         let count = sum.records;
-        line(
-            &format!("area query, {name}"),
-            count,
-            &times[0],
-            &times[1],
-            "3",
-        );
-        line(
-            "  the same, SQLite filled along a Z-curve",
-            count,
-            &times[0],
-            &times[2],
-            "-",
-        );
-        line(
-            "  the same, Query::visit / SQLite",
-            count,
-            &times[3],
-            &times[1],
-            "-",
-        );
-        line(
-            "  Query::visit / Query::run, both BlockNet",
-            count,
-            &times[3],
-            &times[0],
-            "-",
-        );
+        for (what, ours, theirs, goal) in [
+            (format!("area query, {name}"), 0, 1, "3"),
+            (
+                "  the same, SQLite filled along a Z-curve".into(),
+                0,
+                2,
+                "-",
+            ),
+            ("  the same by Query::visit".into(), 3, 1, "-"),
+            (
+                "  the same by plan `ranges`, not the chosen one".into(),
+                4,
+                1,
+                "-",
+            ),
+            ("  the same by that plan and Query::visit".into(), 5, 1, "-"),
+            (
+                "  Query::visit / run by that plan, both BlockNet".into(),
+                5,
+                4,
+                "-",
+            ),
+        ] {
+            line(&what, count, &times[ours], &times[theirs], goal);
+        }
         println!("  {}", ours::explain(&stores.ours, &windows, NOW));
         println!(
             "  {count} records and {} MB of payloads in all windows, the same in both",
@@ -281,7 +280,7 @@ fn past_queries(mut stores: Stores, records: &[Footprint]) -> Stores {
     stores.ours = ours::reopen(stores.ours);
     for (name, windows) in areas(records) {
         let (times, sum) = alternately(&[
-            &|| ours::read(&stores.ours, &windows, PAST),
+            &|| ours::read(&stores.ours, &windows, PAST, None),
             &|| {
                 stores
                     .peer
@@ -375,7 +374,7 @@ fn modifications(stores: &Stores, records: &[Footprint]) {
     let windows = windows(records, 5_000.0, 5, 4);
     let half_way = AGAIN + 1_000_000 * i64::try_from(REPEATS).expect("it is small");
     for at in [PAST, AGAIN - 1, half_way, NOW] {
-        let ours = ours::read(&stores.ours, &windows, at);
+        let ours = ours::read(&stores.ours, &windows, at, None);
         let theirs = stores.peer.read_past(&windows, at).expect("it can be read");
         assert_eq!(ours, theirs, "the stores disagree at {at}");
     }
@@ -386,6 +385,7 @@ fn modifications(stores: &Stores, records: &[Footprint]) {
 }
 
 fn main() {
+    let areas_only = std::env::args().any(|arg| arg == "areas");
     let root = tempfile::tempdir().expect("a temporary directory");
     let (name, records) = footprints();
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
@@ -398,9 +398,16 @@ fn main() {
         println!("BlockNet's tables are IN MEMORY: these are no figures to quote");
     }
     println!("times as fast as SQLite: medians (worst to best of the repeats), BlockNet / SQLite");
-    let stores = import(root.path(), &records);
+    let stores = import(
+        root.path(),
+        &records,
+        if areas_only { 1 } else { IMPORT_REPEATS },
+    );
     println!("  {}", stores.peer.settings().expect("it can be read"));
     area_queries(&stores, &records);
+    if areas_only {
+        return;
+    }
     let stores = past_queries(stores, &records);
     for step in stores.peer.plan().expect("it can be read") {
         println!("  SQLite: {step}");

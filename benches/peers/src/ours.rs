@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use blocknet::geocode::NetSpec;
-use blocknet::query::{Query, Selection, Window, search};
+use blocknet::query::{PlanKind, Query, Selection, Window};
 use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, Valid};
 
 use crate::Change;
@@ -56,14 +56,22 @@ pub(crate) fn write_each(net: &Net, batches: &[Vec<Change<'_>>]) {
     }
 }
 
-pub(crate) fn read(net: &Net, windows: &[Window], at: i64) -> Sum {
+fn query(window: Window, plan: Option<PlanKind>) -> Query<'static> {
+    Query {
+        plan,
+        ..Query::from(Selection::of(window))
+    }
+}
+
+/// By this plan, or the one that is chosen.
+pub(crate) fn read(net: &Net, windows: &[Window], at: i64, plan: Option<PlanKind>) -> Sum {
     let view = net
         .view(AsOf::Newest, Moment::from_micros(at))
         .expect("it can be read");
     let mut sum = Sum::default();
     for window in windows {
-        let selection = Selection::of(*window);
-        for record in search(&view, &selection).expect("the window is sound") {
+        let query = query(*window, plan);
+        for record in query.run(&view).expect("the window is sound") {
             let record = record.expect("it can be read");
             sum.add(&record.id, record.valid.from.as_micros(), &record.payload);
         }
@@ -72,13 +80,13 @@ pub(crate) fn read(net: &Net, windows: &[Window], at: i64) -> Sum {
 }
 
 /// The same through `Query::visit`, which reads large answers on two threads.
-pub(crate) fn visit(net: &Net, windows: &[Window], at: i64) -> Sum {
+pub(crate) fn visit(net: &Net, windows: &[Window], at: i64, plan: Option<PlanKind>) -> Sum {
     let view = net
         .view(AsOf::Newest, Moment::from_micros(at))
         .expect("it can be read");
     let mut sum = Sum::default();
     for window in windows {
-        Query::from(Selection::of(*window))
+        query(*window, plan)
             .visit(&view, |record| {
                 sum.add(&record.id, record.valid.from.as_micros(), &record.payload);
                 ControlFlow::Continue(())

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use blocknet_engine::Extent;
 use geo::algorithm::{Intersects as _, Relate as _};
-use geo::{Geometry, MultiPolygon, Polygon};
+use geo::{Geometry, MultiPolygon, Polygon, PreparedGeometry};
 use geographiclib_rs::{Geodesic, InverseGeodesic as _};
 
 /// (longitude, latitude) in degrees.
@@ -145,23 +145,23 @@ pub(crate) fn line_to_box(a: Place, b: Place, metres_wanted: f64, extent: &Exten
     let samples = (200.0 * metres(a, b) / metres_wanted)
         .ceil()
         .clamp(1.0, SAMPLES_MAX);
-    let mut least = (f64::INFINITY, 0.0);
-    let mut sample = 0.0;
-    while sample <= samples {
-        let t = sample / samples;
-        let here = flat(at(t), extent);
-        if here < least.0 {
-            least = (here, t);
-        }
-        sample += 1.0;
-    }
     // A sample is at most half a step from the nearest point.
     let step = metres(a, b) / samples;
-    let (near, t) = least;
-    if near * 1.05 < metres_wanted {
-        return Verdict::In;
+    let far = (metres_wanted + step) * 1.05 + 0.01;
+    let (mut near, mut t) = (f64::INFINITY, 0.0);
+    let mut sample = 0.0;
+    while sample <= samples {
+        let here = flat(at(sample / samples), extent);
+        if here * 1.05 < metres_wanted {
+            return Verdict::In;
+        }
+        if here < near {
+            (near, t) = (here, sample / samples);
+        }
+        // Samples that are too near to this one to be of interest are passed over.
+        sample += ((here - near.min(far)) / (1.1 * step)).floor().max(1.0);
     }
-    if near > (metres_wanted + step) * 1.05 + 0.01 {
+    if near > far {
         return Verdict::Out;
     }
     let reach = 5.0 / samples;
@@ -199,9 +199,15 @@ pub(crate) fn meets(polygon: &MultiPolygon, extent: &Extent) -> bool {
 }
 
 /// Whether a part of a polygon covers a box.
-pub(crate) fn covers(polygon: &MultiPolygon, extent: &Extent) -> bool {
+pub(crate) fn covers(parts: &[Part<'_>], extent: &Extent) -> bool {
     let geometry = geometry(extent);
-    polygon
-        .iter()
-        .any(|part| part.relate(&geometry).is_covers())
+    parts.iter().any(|part| part.relate(&geometry).is_covers())
+}
+
+/// A part of a polygon, made ready to be related to many boxes.
+pub(crate) type Part<'p> = PreparedGeometry<'p, &'p Polygon>;
+
+/// The parts of a polygon, made ready.
+pub(crate) fn prepared(polygon: &MultiPolygon) -> Vec<Part<'_>> {
+    polygon.iter().map(PreparedGeometry::from).collect()
 }

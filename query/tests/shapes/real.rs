@@ -25,7 +25,7 @@ fn each<'s, 'a>(
     mut ask: impl FnMut(u32, &'s Snapshot<'a>, &mut Rng, &mut Tally),
 ) {
     let mut rng = Rng::of(&format!("{} {shape}", source.file));
-    let mut tally = Tally::default();
+    let t0=std::time::Instant::now();let mut tally = Tally::default();
     for n in 0..source.queries {
         let past = n % 4 == 3 && snapshots.len() > 1;
         let snapshot = if past {
@@ -35,7 +35,7 @@ fn each<'s, 'a>(
         };
         ask(n, snapshot, &mut rng, &mut tally);
     }
-    tally.close(source.file, shape);
+    tally.close(source.file, shape);println!("TIME {:?}",t0.elapsed());
 }
 
 fn span(snapshot: &Snapshot<'_>) -> f64 {
@@ -167,6 +167,7 @@ fn polygons(snapshots: &[Snapshot<'_>], source: &Source) {
         let radius = rng.scale(20.0 * METRE, span(snapshot) * FRAC_1_SQRT_2);
         let parts = rng.polygon(snapshot, radius);
         let polygon = oracle::multi_polygon(&parts);
+ let prepared = oracle::prepared(&polygon);
         let mut bounds = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];
         for &(x, y) in parts.iter().flatten().flatten() {
             bounds = [
@@ -182,7 +183,7 @@ fn polygons(snapshots: &[Snapshot<'_>], source: &Source) {
             let extent = &snapshot.known[index].extent;
             verdicts[index] = Verdict::of(match matching {
                 Match::Meets => oracle::meets(&polygon, extent),
-                Match::Within => oracle::covers(&polygon, extent),
+                Match::Within => oracle::covers(&prepared, extent),
             });
         }
         let selection = Selection {
