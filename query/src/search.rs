@@ -12,7 +12,7 @@ use crate::explain::{Actual, Explain};
 use crate::nearest::Nearest;
 use crate::plan::{Choices, MAX_RANGES, Plan, PlanKind, Prices, Rejected, by_place};
 use crate::select::Selection;
-use crate::visit::{PART_ROWS, ROWS_MIN};
+use crate::visit::PART_ROWS;
 
 /// In which order records come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -281,7 +281,7 @@ impl<'q> Query<'q> {
             },
             ..self.clone()
         };
-        query.visit_boxed(view, mode, ROWS_MIN, PART_ROWS, &mut |_| {
+        query.visit_boxed(view, mode, f64::INFINITY, PART_ROWS, &mut |_| {
             ControlFlow::Continue(())
         })
     }

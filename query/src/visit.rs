@@ -16,8 +16,8 @@ use crate::cover::rows_of;
 use crate::plan::{Plan, PlanKind};
 use crate::search::{Count, Mode, Order, Query, scan};
 
-/// Below so many rows a second thread does not pay: see DESIGN.md, section 8.
-pub(crate) const ROWS_MIN: f64 = 20_000.0;
+/// Below so many rows a second thread is not started: it would cost more than it reads.
+const ROWS_MIN: f64 = 20_000.0;
 /// Rows in a part.
 pub(crate) const PART_ROWS: u64 = 2_048;
 /// Zones read to cut one range.

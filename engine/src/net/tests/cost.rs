@@ -50,7 +50,7 @@ fn assert_same(small: Cost, large: Cost) {
         small.journal_bytes.abs_diff(large.journal_bytes) <= 8,
         "{small:?} {large:?}"
     );
-    assert!(small.kv_writes <= 15, "about a dozen small rows: {small:?}");
+    assert!(small.kv_writes <= 15, "about fifteen small rows: {small:?}");
 }
 
 #[test]

@@ -117,8 +117,8 @@ fn edge_cases_polygons_up_to_the_poles_hold_what_lies_there() {
     let mut tally = Tally::default();
     for (south, north) in [(60.0, 90.0), (-90.0, -60.0), (-90.0, 90.0), (89.999, 90.0)] {
         for (west, east) in [(-180.0, 180.0), (-180.0, 0.0), (179.0, 180.0), (10.0, 20.0)] {
-            let ring = vec![(west, south), (east, south), (east, north), (west, north)];
-            let parts = vec![vec![ring]];
+            let outline = vec![(west, south), (east, south), (east, north), (west, north)];
+            let parts = vec![vec![outline]];
             let polygon = oracle::multi_polygon(&parts);
             let selection = Selection::of(Polygon::new(parts).unwrap());
             ask(&mut tally, &snapshot, &selection, |extent| {
@@ -146,7 +146,7 @@ fn edge_cases_a_polygon_of_ten_thousand_vertices_answers_as_geo_does() {
     let snapshot = net.now();
     let mut tally = Tally::default();
     for toothed in [false, true] {
-        let ring = (0..10_000).map(|corner| {
+        let outline = (0..10_000).map(|corner| {
             let (sin, cos) = (f64::from(corner) / 10_000.0 * std::f64::consts::TAU).sin_cos();
             let radius = if toothed && corner % 2 == 0 {
                 0.05
@@ -155,9 +155,9 @@ fn edge_cases_a_polygon_of_ten_thousand_vertices_answers_as_geo_does() {
             };
             (4.9 + radius * cos, 52.4 + radius * sin)
         });
-        let parts = vec![vec![ring.collect()]];
+        let parts = vec![vec![outline.collect()]];
         let polygon = oracle::multi_polygon(&parts);
- let prepared = oracle::prepared(&polygon);
+        let prepared = oracle::prepared(&polygon);
         let selection = Selection::of(Polygon::new(parts).unwrap());
         ask(&mut tally, &snapshot, &selection, |extent| {
             oracle::meets(&polygon, extent)

@@ -25,8 +25,8 @@ fn each<'s, 'a>(
     mut ask: impl FnMut(u32, &'s Snapshot<'a>, &mut Rng, &mut Tally),
 ) {
     let mut rng = Rng::of(&format!("{} {shape}", source.file));
-    let t0=std::time::Instant::now();let mut tally = Tally::default();
-    for n in 0..source.queries {
+    let mut tally = Tally::default();
+    for n in 0..super::random::runs(source.queries) {
         let past = n % 4 == 3 && snapshots.len() > 1;
         let snapshot = if past {
             &snapshots[1 + rng.index(snapshots.len() - 1)]
@@ -35,7 +35,7 @@ fn each<'s, 'a>(
         };
         ask(n, snapshot, &mut rng, &mut tally);
     }
-    tally.close(source.file, shape);println!("TIME {:?}",t0.elapsed());
+    tally.close(source.file, shape);
 }
 
 fn span(snapshot: &Snapshot<'_>) -> f64 {
@@ -167,7 +167,7 @@ fn polygons(snapshots: &[Snapshot<'_>], source: &Source) {
         let radius = rng.scale(20.0 * METRE, span(snapshot) * FRAC_1_SQRT_2);
         let parts = rng.polygon(snapshot, radius);
         let polygon = oracle::multi_polygon(&parts);
- let prepared = oracle::prepared(&polygon);
+        let prepared = oracle::prepared(&polygon);
         let mut bounds = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];
         for &(x, y) in parts.iter().flatten().flatten() {
             bounds = [
@@ -400,7 +400,7 @@ fn all_shapes_answer_like_brute_force_in_doesburg() {
         file: "bag_doesburg_pand_history.geojsonl.gz",
         id: &["identificatie"],
         from: Some("beginGeldigheid"),
-        queries: 1_000,
+        queries: 100,
     });
 }
 
@@ -410,7 +410,7 @@ fn all_shapes_answer_like_brute_force_on_the_faroe_islands() {
         file: "osm_history_faroe-islands.geojsonl.gz",
         id: &["osm_id"],
         from: Some("valid_from"),
-        queries: 1_000,
+        queries: 100,
     });
 }
 
@@ -420,7 +420,7 @@ fn all_shapes_answer_like_brute_force_where_buildings_are_as_large_as_seas() {
         file: "osm_history_equatorial-guinea.geojsonl.gz",
         id: &["osm_id"],
         from: Some("valid_from"),
-        queries: 1_000,
+        queries: 100,
     });
 }
 
@@ -430,7 +430,7 @@ fn all_shapes_answer_like_brute_force_in_manhattan() {
         file: "nypl_manhattan_downtown_1894.geojsonl.gz",
         id: &["layer", "sheet", "DN"],
         from: None,
-        queries: 1_000,
+        queries: 100,
     });
 }
 
@@ -440,7 +440,7 @@ fn all_shapes_answer_like_brute_force_in_monaco() {
         file: "monaco_osm_2016.geojson.gz",
         id: &["id"],
         from: Some("@timestamp"),
-        queries: 1_000,
+        queries: 100,
     });
 }
 
@@ -450,6 +450,6 @@ fn all_shapes_answer_like_brute_force_in_liechtenstein() {
         file: "liechtenstein_osm_2013.geojson.gz",
         id: &["id"],
         from: Some("@timestamp"),
-        queries: 1_000,
+        queries: 100,
     });
 }

@@ -8,6 +8,14 @@ use super::oracle::{Place, multi_polygon};
 /// `SplitMix64`.
 pub(crate) struct Rng(u64);
 
+/// The number of queries in `BLOCKNET_RUNS`, or another.
+pub(crate) fn runs(default: u32) -> u32 {
+    std::env::var("BLOCKNET_RUNS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
 /// The seed in `BLOCKNET_SEED`, or 0.
 pub(crate) fn seed() -> u64 {
     std::env::var("BLOCKNET_SEED")
