@@ -84,7 +84,8 @@ impl Query<'_> {
             count.records += 1;
             visit(record)
         };
-        if self.order == Order::Stored && self.limit.is_none() {
+        let may_pay = rows_min < f64::INFINITY;
+        if may_pay && self.order == Order::Stored && self.limit.is_none() {
             self.selection.check(view.spec())?;
             let target = self.selection.target(view.spec());
             let plan = self.plan(view, &target)?;
