@@ -540,3 +540,25 @@ pub(crate) fn replay(
     }
     Ok(finished)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::golden;
+
+    #[test]
+    fn the_bounds_of_a_commit_have_these_bytes() {
+        let bounds = Bounds {
+            versions: 258,
+            first: Moment::from_micros(-1),
+            last: Moment::from_micros(2),
+        };
+        let bytes = golden("02010000 ffffffffffffffff 0200000000000000");
+        assert_eq!(bounds.encode(), bytes);
+        assert_eq!(Bounds::decode(&bytes), Ok(bounds));
+        for cut in 0..bytes.len() {
+            assert!(Bounds::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(Bounds::decode(&[&bytes[..], &[0]].concat()).is_err());
+    }
+}

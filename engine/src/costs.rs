@@ -23,7 +23,7 @@ pub struct Costs {
 }
 
 impl Default for Costs {
-    /// Of a warm store on the machine of DESIGN.md, section 8.
+    /// Of the order that a warm store takes on two slow cores: used until there is enough to measure.
     fn default() -> Self {
         Self {
             open: 12.0,

@@ -116,6 +116,7 @@ impl Ledger {
         out.i64(self.written_max.as_micros())
             .u64(self.blocks)
             .raw(&self.registry_head.0);
+        out.u8(u8::try_from(self.levels.len()).expect("block depth is at most 64"));
         for (level, rows) in &self.levels {
             out.u8(*level).u64(rows.live).u64(rows.past);
         }
@@ -160,7 +161,7 @@ impl Ledger {
             registry_head: Hash(input.array()?),
             layers: BTreeMap::new(),
         };
-        while !input.0.is_empty() {
+        for _ in 0..input.u8()? {
             let level = input.u8()?;
             let rows = Rows {
                 live: input.u64()?,
@@ -174,6 +175,7 @@ impl Ledger {
             }
             ledger.levels.insert(level, rows);
         }
+        input.finish()?;
         Ok(ledger)
     }
 
@@ -248,26 +250,22 @@ mod tests {
         };
         let bytes = hex(&format!(
             "03 0500000000000000 {} 0900000000000000 0300000000000000 {}
-             00 0100000000000000 0200000000000000 09 0300000000000000 0400000000000000",
+             02 00 0100000000000000 0200000000000000 09 0300000000000000 0400000000000000",
             "07".repeat(32),
             "08".repeat(32)
         ));
         assert_eq!(ledger.encode_state(), bytes);
         assert_eq!(Ledger::decode_state(&bytes), Ok(ledger));
-        let levels = bytes.len() - 2 * 17;
         for cut in 0..bytes.len() {
-            // Behind the head any number of levels is well formed.
-            let whole = cut >= levels && (cut - levels).is_multiple_of(17);
-            assert_eq!(
-                Ledger::decode_state(&bytes[..cut]).is_ok(),
-                whole,
-                "cut at {cut}"
-            );
+            assert!(Ledger::decode_state(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let other_format = [&[2], &bytes[1..]].concat();
         assert!(Ledger::decode_state(&other_format).is_err());
-        let twice = [&bytes[..], &bytes[levels..]].concat();
-        assert!(Ledger::decode_state(&twice).is_err());
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(Ledger::decode_state(&longer).is_err());
+        let mut unordered = bytes.clone();
+        unordered[bytes.len() - 17] = 0;
+        assert!(Ledger::decode_state(&unordered).is_err());
     }
 
     #[test]

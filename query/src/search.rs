@@ -153,22 +153,33 @@ impl<'q> Query<'q> {
             });
         }
         let plan = self.plan(view, &target)?;
-        let mut search = Search {
+        let mut search = self.start_planned(view, target, plan, mode)?;
+        if self.order != Order::Stored {
+            search.left = u64::MAX;
+            search.sort(view, left)?;
+        }
+        Ok(search)
+    }
+
+    /// Starts a plan that is at hand, in stored order.
+    pub(crate) fn start_planned<'v, 'a>(
+        &self,
+        view: &'v View<'a>,
+        target: Target,
+        plan: Plan,
+        mode: Mode,
+    ) -> Result<Search<'v, 'a>>
+    where
+        'q: 'v,
+    {
+        Ok(Search {
             query: self.clone(),
             source: self.source(view, target, &plan, mode)?,
             returned: vec![0; plan.ranges.len()],
             plan,
             unknown: 0,
-            left: if self.order == Order::Stored {
-                left
-            } else {
-                u64::MAX
-            },
-        };
-        if self.order != Order::Stored {
-            search.sort(view, left)?;
-        }
-        Ok(search)
+            left: self.limit.unwrap_or(u64::MAX),
+        })
     }
 
     /// Chooses a plan for a target within the selection.

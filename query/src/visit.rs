@@ -84,6 +84,7 @@ impl Query<'_> {
             count.records += 1;
             visit(record)
         };
+        let mut planned = None;
         let may_pay = rows_min < f64::INFINITY;
         if may_pay && self.order == Order::Stored && self.limit.is_none() {
             self.selection.check(view.spec())?;
@@ -101,8 +102,12 @@ impl Query<'_> {
                 self.on_two_threads(view, &reading, &parts, &mut take)?;
                 return Ok(count);
             }
+            planned = Some((target, plan));
         }
-        let mut found = self.start(view, mode)?;
+        let mut found = match planned {
+            Some((target, plan)) => self.start_planned(view, target, plan, mode)?,
+            None => self.start(view, mode)?,
+        };
         while let Some(record) = found.next_boxed().transpose()? {
             if take(record).is_break() {
                 break;

@@ -108,13 +108,24 @@ pub(crate) fn flat(p: Place, extent: &Extent) -> f64 {
         p.0.clamp(extent.west, extent.east),
         p.1.clamp(extent.south, extent.north),
     );
-    let parallel = 111_320.0 * f64::midpoint(p.1, inside.1).to_radians().cos();
-    ((p.0 - inside.0) * parallel).hypot((p.1 - inside.1) * 111_100.0)
+    // The radii of curvature halfway: along the meridian, and across it by the cosine.
+    let (sin, cos) = f64::midpoint(p.1, inside.1).to_radians().sin_cos();
+    let squared = 1.0 - 0.006_694_379_990_14 * sin * sin;
+    let across = 6_378_137.0 / squared.sqrt();
+    let along = across * (1.0 - 0.006_694_379_990_14) / squared;
+    let east = (p.0 - inside.0).to_radians() * across * cos;
+    east.hypot((p.1 - inside.1).to_radians() * along)
 }
 
 /// By how much [`flat`] may be wrong, as a factor: outside of high latitudes.
 pub(crate) fn doubt(flat: f64) -> f64 {
-    if flat < 100_000.0 { 1.05 } else { 1.5 }
+    if flat < 20_000.0 {
+        1.001
+    } else if flat < 100_000.0 {
+        1.05
+    } else {
+        1.5
+    }
 }
 
 /// What the distance on a map says of a distance, if anything.
@@ -147,12 +158,12 @@ pub(crate) fn line_to_box(a: Place, b: Place, metres_wanted: f64, extent: &Exten
         .clamp(1.0, SAMPLES_MAX);
     // A sample is at most half a step from the nearest point.
     let step = metres(a, b) / samples;
-    let far = (metres_wanted + step) * 1.05 + 0.01;
+    let far = (metres_wanted + step) * 1.01 + 0.01;
     let (mut near, mut t) = (f64::INFINITY, 0.0);
     let mut sample = 0.0;
     while sample <= samples {
         let here = flat(at(sample / samples), extent);
-        if here * 1.05 < metres_wanted {
+        if here * doubt(here) < metres_wanted {
             return Verdict::In;
         }
         if here < near {
@@ -165,9 +176,14 @@ pub(crate) fn line_to_box(a: Place, b: Place, metres_wanted: f64, extent: &Exten
         return Verdict::Out;
     }
     let reach = 5.0 / samples;
-    let exact = |t: f64| to_box(at(t), extent);
     let (low, high) = ((t - reach).max(0.0), (t + reach).min(1.0));
     let tolerance = (0.0001 / metres(a, b).max(0.0001)).max(1e-12);
+    let on_map = |t: f64| flat(at(t), extent);
+    let near = near.min(on_map(golden(low, high, tolerance, on_map)));
+    if let Some(verdict) = surely(near, metres_wanted) {
+        return verdict;
+    }
+    let exact = |t: f64| to_box(at(t), extent);
     let found = exact(golden(low, high, tolerance, exact));
     Verdict::at_most(found.min(exact(0.0)).min(exact(1.0)), metres_wanted)
 }
@@ -210,4 +226,52 @@ pub(crate) type Part<'p> = PreparedGeometry<'p, &'p Polygon>;
 /// The parts of a polygon, made ready.
 pub(crate) fn prepared(polygon: &MultiPolygon) -> Vec<Part<'_>> {
     polygon.iter().map(PreparedGeometry::from).collect()
+}
+
+/// The oracle of the oracle: the least distance to many places of the border, and that the map is
+/// no more wrong than it is taken to be.
+#[test]
+fn distances_by_search_are_those_of_the_nearest_place_of_the_border() {
+    let mut rng = super::random::Rng::of("oracle");
+    for _ in 0..500 {
+        let (x, y) = (rng.within(-20.0, 20.0), rng.within(-5.0, 64.0));
+        let size = rng.scale(1e-5, 0.1);
+        let extent = Extent::flat(x, y, x + size * rng.unit(), y + size * rng.unit());
+        let away = rng.scale(1e-5, 0.5);
+        let p = (
+            x + away * rng.within(-1.0, 1.0),
+            y + away * rng.within(-1.0, 1.0),
+        );
+        let found = to_box(p, &extent);
+        let map = flat(p, &extent);
+        let doubt = doubt(map);
+        assert!(
+            found <= map * doubt && map <= found * doubt,
+            "{p:?} {extent:?}"
+        );
+        if map <= 0.0 {
+            continue;
+        }
+        let mut least = f64::INFINITY;
+        for sample in 0..=500 {
+            let share = f64::from(sample) / 500.0;
+            let at = (
+                extent.west + share * (extent.east - extent.west),
+                extent.south + share * (extent.north - extent.south),
+            );
+            for place in [
+                (extent.west, at.1),
+                (extent.east, at.1),
+                (at.0, extent.south),
+                (at.0, extent.north),
+            ] {
+                least = least.min(metres(p, place));
+            }
+        }
+        let step = size * 112_000.0 / 500.0;
+        assert!(
+            found <= least + 1e-6 && least <= found + step,
+            "{found} {least}: {p:?} {extent:?}"
+        );
+    }
 }

@@ -86,8 +86,9 @@ fn matching(n: u32) -> Match {
 /// A window of any size near a record; some are lines, points, or have sides on a building's.
 fn window(n: u32, snapshot: &Snapshot<'_>, rng: &mut Rng) -> Window {
     let size = rng.scale(METRE, span(snapshot));
-    let (west, south) = rng.place_near(snapshot, size);
-    let (east, north) = (west + size * rng.unit(), south + size * rng.unit());
+    let (x, y) = rng.place_near(snapshot, size / 2.0);
+    let (west, south) = (x - size * rng.unit(), y - size * rng.unit());
+    let (east, north) = (x + size * rng.unit(), y + size * rng.unit());
     let corner = snapshot.known[rng.index(snapshot.known.len())].extent;
     match n % 12 {
         // A point on a corner, one in a building or beside it, a line along a wall or across.
