@@ -18,9 +18,44 @@ use crate::ledger::{LayerState, Ledger};
 use crate::linking::{Blocks, Change, Linked, link};
 use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
 use crate::time::Moment;
+use crate::touched;
 
-/// Largest chunk of the list of record keys that a commit touched.
+/// Largest chunk of the list of what a commit touched.
 const CHUNK_LEN_BYTES: usize = 64 * 1024;
+
+/// The rows of `commits` for a commit: its header, then what it touched; `left` as for
+/// [`touched::encode`].
+pub(crate) fn commit_rows<'b>(
+    body: &Body,
+    left: impl IntoIterator<Item = &'b Block>,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let number = body.info.number;
+    let mut header = Encoder::with_capacity(320);
+    body.info.encode(&mut header);
+    let mut rows = vec![(key::commit(number, 0), header.0)];
+    let stream = touched::encode(body, left);
+    let chunks = (1..).zip(stream.chunks(CHUNK_LEN_BYTES));
+    rows.extend(chunks.map(|(chunk, bytes)| (key::commit(number, chunk), bytes.to_vec())));
+    rows
+}
+
+/// The row of `meta` that says which net this is: its identity, then its spec. Only the journal's
+/// first commit says the same, so without this row the tables alone could not give it back.
+pub(crate) fn encode_net(net: &[u8; 16], spec: &NetSpec) -> Vec<u8> {
+    let mut out = net.to_vec();
+    out.extend_from_slice(spec.to_bytes().as_ref());
+    out
+}
+
+/// The inverse of [`encode_net`].
+pub(crate) fn decode_net(bytes: &[u8]) -> Result<([u8; 16], NetSpec), Fault> {
+    let (net, spec) = bytes.split_first_chunk().ok_or(Fault::Truncated {
+        need: 16,
+        have: bytes.len(),
+    })?;
+    let spec = NetSpec::from_bytes(spec).map_err(|_| Fault::Value { what: "net spec" })?;
+    Ok((*net, spec))
+}
 
 /// What a commit does to one block, gathered while its versions are written.
 #[derive(Debug, Default)]
@@ -44,8 +79,6 @@ pub(crate) struct Rows<'a> {
     hashes: Vec<Hash>,
     closings: Vec<ClosingAt>,
     definitions: Vec<Definition>,
-    /// Record keys touched, for the rows of `commits`.
-    touched: Encoder,
 }
 
 /// One version as it is to be stored.
@@ -69,6 +102,15 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// What `body` says about a layer.
+    pub(crate) fn of_layer(body: &Body, layer: LayerId) -> Self {
+        Self::of(
+            body.assertions
+                .iter()
+                .filter(|header| header.layer == layer),
+        )
+    }
+
     fn of<'h>(headers: impl Iterator<Item = &'h Header>) -> Self {
         let mut bounds = Self {
             versions: 0,
@@ -134,7 +176,6 @@ impl<'a> Rows<'a> {
             hashes: Vec::new(),
             closings: Vec::new(),
             definitions: Vec::new(),
-            touched: Encoder::default(),
         }
     }
 
@@ -232,10 +273,8 @@ impl<'a> Rows<'a> {
             key::track(path.entity, header.ordinal),
             track.encode(),
         );
-        self.touched.u8(0).short(&record_key);
 
-        let takes_over =
-            !header.valid.is_empty() && head.last.is_none_or(|last| header.valid.to >= last.to);
+        let takes_over = head.is_taken_over_by(header.valid);
         if takes_over && let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
             self.retire(path, &last, header.layer, &record_key)?;
         }
@@ -265,7 +304,7 @@ impl<'a> Rows<'a> {
             self.put_closing(path.entity, &header, version, hash, closing)?;
         }
 
-        head.advance(&header, version, hash, takes_over);
+        head.advance(&track, hash);
         if let Some(last) = &head.last {
             let layer = self.layer(header.layer);
             layer.watermark = layer.watermark.max(last.sole_from);
@@ -334,7 +373,6 @@ impl<'a> Rows<'a> {
             key::history(&closed_key, version),
             row.encode(),
         );
-        self.touched.u8(1).u32(closing.assertion).short(&closed_key);
         self.zones.add(&closing.place, 0, 1, None);
         let block = self.block_of(&closing.place, closing.altitude_known)?;
         let touch = self.touches.entry(block).or_default();
@@ -359,9 +397,14 @@ impl<'a> Rows<'a> {
         mut info: CommitInfo,
         origins: BTreeMap<Block, Origin>,
     ) -> Result<Finished> {
+        let with_leaves = |touch: &Touch| !touch.leaves.is_empty();
+        let left: Vec<Block> = self
+            .touches
+            .iter()
+            .filter(|(block, touch)| !with_leaves(touch) && !origins.contains_key(block))
+            .map(|(block, _)| *block)
+            .collect();
         for block in origins.keys() {
-            // Records do not tell which commit created a block, so it stands with what it touched.
-            self.touched.u8(2).short(block.to_packed().as_ref());
             self.touches.entry(*block).or_default();
         }
         let changes = std::mem::take(&mut self.touches)
@@ -400,14 +443,17 @@ impl<'a> Rows<'a> {
             u32::try_from(self.headers.len()).expect("limits keep commits below 2^32");
         info.hash = info.compute_hash(self.net);
 
-        let mut out = Encoder::with_capacity(320);
-        info.encode(&mut out);
-        self.batch
-            .put(key::COMMITS, key::commit(self.number, 0), out.0);
-        for (chunk, bytes) in (1..).zip(self.touched.0.chunks(CHUNK_LEN_BYTES)) {
-            self.batch
-                .put(key::COMMITS, key::commit(self.number, chunk), bytes);
+        let body = Body {
+            info,
+            definitions: self.definitions,
+            assertions: self.headers,
+            closings: self.closings,
+            blocks,
+        };
+        for (row_key, value) in commit_rows(&body, &left) {
+            self.batch.put(key::COMMITS, row_key, value);
         }
+        let info = &body.info;
         let mut ledger = self.ledger.clone();
         self.zones
             .write(before.read, &mut ledger.levels, &mut self.batch)?;
@@ -417,26 +463,27 @@ impl<'a> Rows<'a> {
         ledger.blocks += created;
         ledger.registry_head = registry_head;
         let written: std::collections::BTreeSet<_> =
-            self.headers.iter().map(|header| header.layer).collect();
+            body.assertions.iter().map(|header| header.layer).collect();
         for (id, mut layer) in self.layers {
             if written.contains(&id) {
                 layer.recorded = info.recorded;
                 layer.commit = self.number;
                 let moment = key::moment(id, info.recorded, self.number);
-                let bounds = Bounds::of(self.headers.iter().filter(|header| header.layer == id));
+                let bounds = Bounds::of_layer(&body, id);
                 self.batch.put(key::MOMENTS, moment, bounds.encode());
             }
             self.batch.put(key::META, key::layer(id), layer.encode());
             ledger.layers.insert(id, layer);
         }
+        if body
+            .definitions
+            .iter()
+            .any(|definition| matches!(definition, Definition::Net(_)))
+        {
+            self.batch
+                .put(key::META, key::NET, encode_net(self.net, self.spec));
+        }
         self.batch.put(key::META, key::STATE, ledger.encode_state());
-        let body = Body {
-            info,
-            definitions: self.definitions,
-            assertions: self.headers,
-            closings: self.closings,
-            blocks,
-        };
         Ok(Finished {
             body,
             batch: self.batch,

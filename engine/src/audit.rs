@@ -208,7 +208,7 @@ impl Auditor<'_> {
 
         let touched = Touched::load(self.read, self.spec, number)?;
         let mut leaves: BTreeMap<Block, Vec<Leaf>> = BTreeMap::new();
-        for block in &touched.created {
+        for block in touched.created.iter().chain(&touched.left) {
             leaves.entry(*block).or_default();
         }
         let absences = self.versions(number, &touched, &mut leaves)?;
@@ -279,7 +279,8 @@ impl Auditor<'_> {
             let leaf = (record_key.clone(), index, hash);
             leaves.entry(block).or_default().push(leaf);
         }
-        for (index, record_key) in &touched.closings {
+        for closed in &touched.closings {
+            let (index, record_key) = (&closed.index, &closed.record_key);
             let version = Version {
                 commit: number,
                 index: *index,

@@ -7,7 +7,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
-use crate::record::{Header, Place, Version, flag};
+use crate::record::{Place, Version, flag};
 use crate::time::{Interval, Moment};
 
 /// The last stretch of an entity's effective timeline at the newest commit.
@@ -46,31 +46,32 @@ impl Head {
         last: None,
     };
 
-    /// Takes in the entity's next version. `takes_over` says that its interval reaches to the end
-    /// of the timeline, so that it becomes the last stretch.
-    pub(crate) fn advance(
-        &mut self,
-        header: &Header,
-        version: Version,
-        hash: Hash,
-        takes_over: bool,
-    ) {
-        self.versions = header.ordinal;
-        self.newest = version;
+    /// Whether a version valid so long becomes the last stretch: its interval reaches to the end
+    /// of the timeline.
+    pub(crate) fn is_taken_over_by(&self, valid: Interval) -> bool {
+        !valid.is_empty() && self.last.is_none_or(|last| valid.to >= last.to)
+    }
+
+    /// Takes in the entity's next version.
+    pub(crate) fn advance(&mut self, track: &Track, hash: Hash) {
+        let valid = track.valid;
+        let takes_over = self.is_taken_over_by(valid);
+        self.versions = track.ordinal;
+        self.newest = track.version;
         self.hash = hash;
-        self.from_max = self.from_max.max(header.valid.from);
+        self.from_max = self.from_max.max(valid.from);
         if takes_over {
             self.last = Some(Last {
-                version,
-                place: header.place,
-                sole_from: header.valid.from,
-                to: header.valid.to,
+                version: track.version,
+                place: track.place,
+                sole_from: valid.from,
+                to: valid.to,
             });
         } else if let Some(last) = &mut self.last
-            && !header.valid.is_empty()
-            && header.valid.to > last.sole_from
+            && !valid.is_empty()
+            && valid.to > last.sole_from
         {
-            last.sole_from = header.valid.to;
+            last.sole_from = valid.to;
         }
     }
 
@@ -230,7 +231,7 @@ impl Track {
 /// last version of a run longer than one heads two runs of half its length, which lie before it.
 /// So any version is reached in at most 3 log2 n steps, passing over a run or entering it, and a
 /// new row takes two reads at most (Myers, "An applicative random-access stack", 1983).
-fn run_len(ordinal: u64) -> u64 {
+pub(crate) fn run_len(ordinal: u64) -> u64 {
     let mut left = ordinal;
     loop {
         let longest = u64::MAX >> (left.saturating_add(1).leading_zeros() + 1);

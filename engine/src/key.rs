@@ -293,6 +293,9 @@ pub(crate) fn moments_until(layer: LayerId, recorded: Moment) -> KeyRange {
     KeyRange::new(layer.0.to_be_bytes().to_vec(), end)
 }
 
+/// Key of the row of `meta` that says which net this is.
+pub(crate) const NET: &[u8] = b"net";
+
 /// Key of the row of `meta` that says what has been applied.
 pub(crate) const STATE: &[u8] = b"state";
 
@@ -301,6 +304,12 @@ pub(crate) fn layer(layer: LayerId) -> Vec<u8> {
     let mut key = b"layer".to_vec();
     key.extend_from_slice(&layer.0.to_be_bytes());
     key
+}
+
+/// Whether a key of `meta` is that of a layer's row.
+pub(crate) fn is_layer(key: &[u8]) -> bool {
+    key.strip_prefix(b"layer")
+        .is_some_and(|rest| rest.len() == 2)
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl LayerState {
         out.0
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         let state = Self {
             recorded: Moment::from_micros(input.i64()?),
@@ -94,7 +94,7 @@ pub(crate) struct Ledger {
     pub(crate) layers: BTreeMap<LayerId, LayerState>,
 }
 
-const STATE_FORMAT: u8 = 3;
+const STATE_FORMAT: u8 = 4;
 
 impl Ledger {
     pub(crate) fn new() -> Self {
@@ -145,7 +145,7 @@ impl Ledger {
         Ok(Some(ledger))
     }
 
-    fn decode_state(bytes: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn decode_state(bytes: &[u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         if input.u8()? != STATE_FORMAT {
             return Err(Fault::Value {
@@ -249,7 +249,7 @@ mod tests {
             layers: BTreeMap::new(),
         };
         let bytes = hex(&format!(
-            "03 0500000000000000 {} 0900000000000000 0300000000000000 {}
+            "04 0500000000000000 {} 0900000000000000 0300000000000000 {}
              02 00 0100000000000000 0200000000000000 09 0300000000000000 0400000000000000",
             "07".repeat(32),
             "08".repeat(32)
@@ -259,7 +259,7 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(Ledger::decode_state(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        let other_format = [&[2], &bytes[1..]].concat();
+        let other_format = [&[3], &bytes[1..]].concat();
         assert!(Ledger::decode_state(&other_format).is_err());
         let longer = [&bytes[..], &[0]].concat();
         assert!(Ledger::decode_state(&longer).is_err());

@@ -49,8 +49,12 @@ mod blocks;
 mod body;
 mod codec;
 mod costs;
+pub mod dump;
 mod entity;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graph;
 mod hash;
 mod key;
@@ -63,6 +67,7 @@ mod net;
 mod open;
 mod propagate;
 mod record;
+pub mod repair;
 mod request;
 mod scan;
 mod simulate;
@@ -70,6 +75,7 @@ mod simulate;
 mod testing;
 mod time;
 mod touched;
+pub mod verify;
 mod view;
 mod writer;
 mod zone;

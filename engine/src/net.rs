@@ -560,6 +560,21 @@ impl Net {
         Ok((layer, receipt))
     }
 
+    /// Writes a commit that only says something: it has no assertions and defines nothing.
+    pub(crate) fn note(&self, commit: &Commit) -> Result<u64> {
+        let writable = self.writable()?;
+        let number = {
+            let mut state = writable.state.lock();
+            writable.check_poisoned()?;
+            let built =
+                self.with_writer(writable, &state, |writer| writer.define(Vec::new(), commit))?;
+            writable.enqueue(&mut state, built, &mut Cost::default())?;
+            state.queued
+        };
+        writable.settle(number)?;
+        Ok(number)
+    }
+
     /// Writes commit 1: the net itself and its first layer.
     pub(crate) fn found(&self, main: LayerDef, commit: &Commit) -> Result<Cost> {
         let writable = self.writable()?;

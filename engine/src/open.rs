@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, MemLayer, MemStore, Overlay, Read, Store};
-use blocknet_wal::{Env, Erasable, FileEnv, Frame, Journal, JournalOptions, Recovery, Tail};
+use blocknet_wal::{
+    Env, Erasable, FileEnv, Frame, Frames, Journal, JournalOptions, Recovery, Tail,
+};
 
 use crate::apply::replay;
 use crate::body::{Body, Definition};
@@ -21,11 +23,14 @@ use crate::lock::{LOCK_FILE, Lock};
 use crate::net::{Inner, Net, ReadOnly, Writable};
 use crate::request::{Commit, Cost};
 use crate::time::{Clock, SystemClock};
+use crate::verify::{self, Depth, OnProgress, Target, Verification};
 use crate::writer::{PROPAGATE, PayloadEq, Rule};
 
-const JOURNAL_DIR: &str = "journal";
+pub(crate) const JOURNAL_DIR: &str = "journal";
 pub(crate) const TABLES_DIR: &str = "tables";
-const QUARANTINE_DIR: &str = "quarantine";
+/// Where tables are built before they change places with those in use.
+const TABLES_NEW_DIR: &str = "tables.new";
+pub(crate) const QUARANTINE_DIR: &str = "quarantine";
 
 /// Commits read back from the journal are handed to the tables in batches of about this size.
 const REPLAY_LEN_BYTES: u64 = 8 << 20;
@@ -328,23 +333,21 @@ impl NetBuilder {
         } else {
             None
         };
+        self.open_locked(dir, lock)
+    }
+
+    /// [`NetBuilder::open`], with the lock taken.
+    pub(crate) fn open_locked(&self, dir: &Path, lock: Option<Lock>) -> Result<Net> {
         let found = Found::scan(self.journal_env(), &dir.join(JOURNAL_DIR))?;
         let tables_dir = dir.join(TABLES_DIR);
         let mut report = found.report();
 
         let fit = self.check_tables(&found, &tables_dir)?;
-        let (store, ledger) = match fit {
-            Fit::Fits(ledger) => (self.open_tables(&tables_dir)?, *ledger),
-            Fit::Unfit(why) => {
-                // Without a reason the tables live in memory; what lies on disk is left alone.
-                if why.is_some() && tables_dir.exists() {
-                    report.quarantined = Some(quarantine(dir, &tables_dir)?);
-                }
-                report.rebuilt = why;
-                (self.create_tables(&tables_dir)?, Ledger::new())
-            }
+        let applied = match &fit {
+            Fit::Fits(ledger) => ledger.commit,
+            Fit::Unfit(_) => 0,
         };
-        let witness = (ledger.commit > 0).then_some(ledger.commit);
+        let witness = (applied > 0).then_some(applied);
         let Found {
             recovery, spec, id, ..
         } = found;
@@ -359,21 +362,31 @@ impl NetBuilder {
             )
         });
 
-        let mut catch_up = CatchUp::new(spec, id, ledger, &*store);
-        for frame in journal.frames(catch_up.ledger.commit + 1)? {
-            catch_up.frame(&frame?)?;
-            if catch_up.batch.len_bytes() > REPLAY_LEN_BYTES {
-                store.apply(&catch_up.batch)?;
-                catch_up.batch.clear();
-                catch_up.layer = [MemLayer::new()];
+        let (store, ledger) = match fit {
+            Fit::Fits(ledger) => {
+                let store = self.open_tables(&tables_dir)?;
+                let frames = journal.frames(applied + 1)?;
+                let (ledger, replayed) = fill(spec, id, *ledger, frames, &*store)?;
+                report.replayed = replayed;
+                (store, ledger)
             }
-        }
-        store.apply(&catch_up.batch)?;
-        report.replayed = catch_up.replayed;
-        let ledger = catch_up.ledger;
-        if report.rebuilt.is_some() {
-            store.flush()?;
-        }
+            Fit::Unfit(why) => {
+                let frames = journal.frames(1)?;
+                // Without a reason the tables live in memory; what lies on disk is left alone.
+                let (ledger, replayed, store) = if why.is_some() {
+                    let (ledger, replayed, kept) = self.exchange_tables(dir, spec, id, frames)?;
+                    report.quarantined = kept;
+                    (ledger, replayed, self.open_tables(&tables_dir)?)
+                } else {
+                    let store = self.create_tables(&tables_dir)?;
+                    let (ledger, replayed) = fill(spec, id, Ledger::new(), frames, &*store)?;
+                    (ledger, replayed, store)
+                };
+                report.rebuilt = why;
+                report.replayed = replayed;
+                (store, ledger)
+            }
+        };
         let writable = Writable::new(journal, store, ledger, lock);
         Ok(self.net(dir, spec, id, report, Inner::Writable(Box::new(writable))))
     }
@@ -431,6 +444,148 @@ impl NetBuilder {
             _lock: lock,
         };
         Ok(self.net(dir, spec, id, report, Inner::ReadOnly(Box::new(read_only))))
+    }
+
+    /// Reads the whole net again, journal and tables, recomputes every hash and compares the two
+    /// copies; see [`crate::verify`]. Changes no byte, and works on a net that cannot be opened.
+    ///
+    /// What it cannot show: that nobody who could write the files made everything anew, or put an
+    /// older copy in place. Only something remembered outside the net shows that.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::NotFound`]: there is no net here.
+    /// * [`ErrorKind::Locked`]: somebody has it open for writing.
+    /// * [`ErrorKind::Io`]: a directory cannot be listed. Damage is a finding, not an error.
+    ///
+    /// # Cost
+    /// Reads every byte once, on all processors, and hashes every payload twice, once for each
+    /// copy; where the copies differ, once more. Memory is bounded, whatever the net's size.
+    pub fn verify(
+        &self,
+        dir: impl AsRef<Path>,
+        depth: Depth,
+        on_progress: &OnProgress<'_>,
+    ) -> Result<Verification> {
+        let dir = dir.as_ref();
+        let _lock = if self.env.is_none() {
+            check_verifiable(dir)?;
+            Lock::shared(dir)?
+        } else {
+            None
+        };
+        let target = self.target(dir)?;
+        verify::verify(&target, depth, on_progress).map(|(verification, _)| verification)
+    }
+
+    /// What there is to verify; the lock is the caller's.
+    pub(crate) fn target<'d>(&self, dir: &'d Path) -> Result<Target<'d>> {
+        Ok(Target {
+            env: self.journal_env(),
+            dir,
+            tables: self.find_tables(dir)?,
+        })
+    }
+
+    fn find_tables(&self, dir: &Path) -> Result<verify::TablesFound<'static>> {
+        match self.tables {
+            #[cfg(feature = "rocks")]
+            TablesKind::Rocks => {
+                let tables = dir.join(TABLES_DIR);
+                if !tables.exists() {
+                    return Ok(verify::TablesFound::Unusable("they are missing".to_owned()));
+                }
+                let rocks = self.rocks();
+                let read = blocknet_kv::RocksStore::open_read_only(tables, key::SCHEMA, rocks);
+                match read {
+                    Ok(read) => Ok(verify::TablesFound::Open(Box::new(read))),
+                    // Not damage: too many open files, a permission, another process.
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            blocknet_kv::ErrorKind::Io | blocknet_kv::ErrorKind::Unavailable
+                        ) =>
+                    {
+                        Err(error.into())
+                    }
+                    Err(error) => Ok(verify::TablesFound::Unusable(error.to_string())),
+                }
+            }
+            TablesKind::Memory => Ok(self.replay_all(dir)),
+        }
+    }
+
+    /// Whether nets of this builder lie in the real file system.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.env.is_none()
+    }
+
+    /// Whether tables are files, and not made anew at every open.
+    pub(crate) fn has_table_files(&self) -> bool {
+        self.tables != TablesKind::Memory
+    }
+
+    /// Builds tables from all frames beside the old ones, and lets them change places when they
+    /// are whole: the old ones, moved to quarantine, may hold what the journal has lost. Returns
+    /// where they are, if there were any.
+    fn exchange_tables(
+        &self,
+        dir: &Path,
+        spec: NetSpec,
+        id: [u8; 16],
+        frames: Frames,
+    ) -> Result<(Ledger, u64, Option<PathBuf>)> {
+        let (new, old) = (dir.join(TABLES_NEW_DIR), dir.join(TABLES_DIR));
+        if new.exists() {
+            // Left by an attempt that was cut off: made from what is still here, no evidence.
+            fs::remove_dir_all(&new)
+                .map_err(|error| Error::io("remove unfinished tables", &new, error))?;
+        }
+        let store = self.create_tables(&new)?;
+        let (ledger, replayed) = fill(spec, id, Ledger::new(), frames, &*store)?;
+        store.flush()?;
+        drop(store);
+        let kept = if old.exists() {
+            Some(quarantine(dir, &old)?)
+        } else {
+            None
+        };
+        fs::rename(&new, &old).map_err(|error| Error::io("put in place", &new, error))?;
+        sync_dir(dir)?;
+        Ok((ledger, replayed, kept))
+    }
+
+    /// Builds the tables anew from the whole journal, which must be sound; the lock is the
+    /// caller's. Returns where the old ones are, if there were any.
+    pub(crate) fn rebuild_tables(&self, dir: &Path) -> Result<Option<PathBuf>> {
+        let found = Found::scan(self.journal_env(), &dir.join(JOURNAL_DIR))?;
+        let frames = found.recovery.frames(1)?;
+        let (_, _, kept) = self.exchange_tables(dir, found.spec, found.id, frames)?;
+        Ok(kept)
+    }
+
+    /// Tables in memory, from as much of the journal as can be applied.
+    fn replay_all(&self, dir: &Path) -> verify::TablesFound<'static> {
+        let found = match Found::scan(self.journal_env(), &dir.join(JOURNAL_DIR)) {
+            Ok(found) => found,
+            Err(error) => return verify::TablesFound::Unusable(error.to_string()),
+        };
+        let store = MemStore::new(key::SCHEMA);
+        let mut failed = None;
+        let mut ledger = Ledger::new();
+        for frame in found.recovery.frames(1).into_iter().flatten() {
+            let next = ledger.commit + 1;
+            let mut catch_up = CatchUp::new(found.spec, found.id, ledger.clone(), &store);
+            let applied = frame
+                .map_err(Error::from)
+                .and_then(|frame| catch_up.frame(&frame))
+                .and_then(|()| Ok(store.apply(&catch_up.batch)?));
+            if let Err(error) = applied {
+                failed = Some((next, error.to_string()));
+                break;
+            }
+            ledger = catch_up.ledger;
+        }
+        verify::TablesFound::Replayed(Box::new(store), failed)
     }
 
     #[cfg_attr(
@@ -543,6 +698,21 @@ impl NetBuilder {
     }
 }
 
+/// What [`crate::dump`] needs.
+impl NetBuilder {
+    /// The journal's files under the lock of a reader, for a directory that holds anything of a
+    /// net.
+    pub(crate) fn look(&self, dir: &Path) -> Result<(Option<Lock>, Arc<dyn Env>)> {
+        let lock = if self.env.is_none() {
+            check_verifiable(dir)?;
+            Lock::shared(dir)?
+        } else {
+            None
+        };
+        Ok((lock, self.journal_env()))
+    }
+}
+
 /// Tables that fit the journal, or why they do not; `None` when there are none because they live in
 /// memory.
 type TablesFound = std::result::Result<(Box<dyn Read>, Ledger), Option<String>>;
@@ -573,14 +743,7 @@ impl Found {
             .at(dir)
         })?;
         let body = decode_body(&first, None)?;
-        let spec = body
-            .definitions
-            .iter()
-            .find_map(|definition| match definition {
-                Definition::Net(spec) => Some(*spec),
-                Definition::Layer(..) => None,
-            });
-        let spec = spec.ok_or_else(|| {
+        let spec = spec_of(&body).ok_or_else(|| {
             Error::corrupt("journal: commit 1 does not say what net this is").at(dir)
         })?;
         let journal_bytes = recovery
@@ -615,7 +778,25 @@ impl Found {
     }
 }
 
-fn decode_body(frame: &Frame, spec: Option<&NetSpec>) -> Result<Body> {
+/// The net's spec, in the commit that defines it.
+pub(crate) fn spec_of(body: &Body) -> Option<NetSpec> {
+    body.definitions
+        .iter()
+        .find_map(|definition| match definition {
+            Definition::Net(spec) => Some(*spec),
+            Definition::Layer(..) => None,
+        })
+}
+
+pub(crate) fn decode_body(frame: &Frame, spec: Option<&NetSpec>) -> Result<Body> {
+    if frame.lost {
+        return Err(Error::corrupt(format!(
+            "journal: commit {} is lost: an earlier repair could prove no copy of it, and its \
+             frame keeps the bytes that were found; the tables answer as far as they hold it, \
+             and cannot be built anew past it",
+            frame.seq
+        )));
+    }
     let body = Body::decode(&frame.body, spec).map_err(|fault| {
         let kind = match fault {
             // The frame's checksum fits, so this is no flipped bit.
@@ -665,7 +846,7 @@ impl<'a> CatchUp<'a> {
         let body = decode_body(frame, Some(&self.spec))?;
         let erasable = match &frame.erasable {
             Erasable::Present(bytes) => Some(bytes.as_slice()),
-            Erasable::Erased => None,
+            Erasable::Erased { .. } => None,
         };
         let overlay = Overlay {
             layers: &self.layer,
@@ -685,6 +866,27 @@ impl<'a> CatchUp<'a> {
         self.replayed += 1;
         Ok(())
     }
+}
+
+/// Applies frames to tables, in batches; returns the ledger after them, and how many there were.
+fn fill(
+    spec: NetSpec,
+    id: [u8; 16],
+    ledger: Ledger,
+    frames: impl Iterator<Item = std::result::Result<Frame, blocknet_wal::Error>>,
+    store: &dyn Store,
+) -> Result<(Ledger, u64)> {
+    let mut catch_up = CatchUp::new(spec, id, ledger, store);
+    for frame in frames {
+        catch_up.frame(&frame?)?;
+        if catch_up.batch.len_bytes() > REPLAY_LEN_BYTES {
+            store.apply(&catch_up.batch)?;
+            catch_up.batch.clear();
+            catch_up.layer = [MemLayer::new()];
+        }
+    }
+    store.apply(&catch_up.batch)?;
+    Ok((catch_up.ledger, catch_up.replayed))
 }
 
 /// Makes `dir` ready for a new net and takes its lock: creates it, or clears what a creation cut
@@ -801,22 +1003,34 @@ fn check_net(dir: &Path) -> Result<()> {
     .at(dir))
 }
 
-/// Moves the tables to a name of their own in quarantine.
-fn quarantine(dir: &Path, tables: &Path) -> Result<PathBuf> {
+/// Refuses a directory that holds nothing of a net; anything that is left of one can be verified.
+pub(crate) fn check_verifiable(dir: &Path) -> Result<()> {
+    if dir.join(JOURNAL_DIR).is_dir() || dir.join(TABLES_DIR).is_dir() {
+        return Ok(());
+    }
+    check_net(dir)
+}
+
+/// Moves a file or directory to a name of its own in quarantine.
+pub(crate) fn quarantine(dir: &Path, what: &Path) -> Result<PathBuf> {
     let quarantine = dir.join(QUARANTINE_DIR);
     fs::create_dir_all(&quarantine)
         .map_err(|error| Error::io("create the directory", &quarantine, error))?;
+    let name = what.file_name().unwrap_or_default().to_string_lossy();
     let free = (1..u32::MAX)
-        .map(|n| quarantine.join(format!("{TABLES_DIR}-{n}")))
+        .map(|n| quarantine.join(format!("{name}-{n}")))
         .find(|path| !path.exists());
     let target = free.ok_or_else(|| Error::invalid("the quarantine is full").at(&quarantine))?;
-    fs::rename(tables, &target).map_err(|error| Error::io("move the tables", tables, error))?;
+    fs::rename(what, &target).map_err(|error| Error::io("move to quarantine", what, error))?;
     sync_dir(&quarantine)?;
+    if let Some(parent) = what.parent() {
+        sync_dir(parent)?;
+    }
     sync_dir(dir)?;
     Ok(target)
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     fs::File::open(dir)
         .and_then(|file| file.sync_all())
         .map_err(|error| Error::io("sync the directory", dir, error))

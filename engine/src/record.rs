@@ -400,14 +400,19 @@ impl Header {
     pub(crate) fn hash(&self, net: &[u8; 16], version: Version) -> Hash {
         let mut out = Encoder::with_capacity(256);
         self.encode(&mut out);
-        let mut hasher = Hasher::new("blocknet/version/1");
-        hasher
-            .fixed(net)
-            .u64(version.commit)
-            .u32(version.index)
-            .bytes(&out.0);
-        hasher.finish()
+        version_hash(net, version, &out.0)
     }
+}
+
+/// Hash of a version whose header is encoded already.
+pub(crate) fn version_hash(net: &[u8; 16], version: Version, header: &[u8]) -> Hash {
+    let mut hasher = Hasher::new("blocknet/version/1");
+    hasher
+        .fixed(net)
+        .u64(version.commit)
+        .u32(version.index)
+        .bytes(header);
+    hasher.finish()
 }
 
 /// A header as it stands in its bytes: what a scan looks at, without building anything.

@@ -1,4 +1,4 @@
-//! What a commit touched, by its rows in `commits`.
+//! What a commit touched, as its rows in `commits` list it.
 
 #![warn(clippy::indexing_slicing)]
 
@@ -7,18 +7,83 @@ use std::collections::BTreeSet;
 use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::{KeyRange, Read};
 
-use crate::codec::Decoder;
+use crate::body::{Body, Definition};
+use crate::codec::{Decoder, Encoder};
 use crate::error::{Fault, Result};
 use crate::key;
+use crate::layer::LayerId;
 
-/// What a commit did, by its list of record keys.
+/// What a commit did. Together with the rows it names, and the layers of `meta`, it gives back the
+/// whole body of the commit.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
     /// Record keys of its versions, by index.
     pub(crate) versions: Vec<Vec<u8>>,
-    /// Closing rows: index of the version, record key.
-    pub(crate) closings: Vec<(u32, Vec<u8>)>,
+    pub(crate) closings: Vec<Closed>,
     pub(crate) created: BTreeSet<Block>,
+    /// Blocks in which nothing was filed or closed, but which lost a live head: the entity's next
+    /// state begins after a gap, and elsewhere.
+    pub(crate) left: BTreeSet<Block>,
+    pub(crate) defined: Vec<Defined>,
+}
+
+/// A closing row.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// Index of the version that closes.
+    pub(crate) index: u32,
+    pub(crate) altitude_known: bool,
+    pub(crate) record_key: Vec<u8>,
+}
+
+/// What was defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defined {
+    Net,
+    Layer(LayerId),
+}
+
+pub(crate) const VERSION: u8 = 0;
+pub(crate) const CLOSING: u8 = 1;
+pub(crate) const CREATED: u8 = 2;
+pub(crate) const CLOSING_WITH_ALTITUDE: u8 = 3;
+pub(crate) const NET: u8 = 4;
+pub(crate) const LAYER: u8 = 5;
+pub(crate) const LEFT: u8 = 6;
+
+/// The list of a commit.
+///
+/// * `left`: the blocks among those of the body in which nothing was filed or closed and which
+///   existed before.
+pub(crate) fn encode<'b>(body: &Body, left: impl IntoIterator<Item = &'b Block>) -> Vec<u8> {
+    let mut out = Encoder::with_capacity(64 * body.assertions.len());
+    for definition in &body.definitions {
+        match definition {
+            Definition::Net(_) => out.u8(NET),
+            Definition::Layer(id, _) => out.u8(LAYER).u16(id.0),
+        };
+    }
+    let mut closings = body.closings.iter().peekable();
+    for (index, header) in (0..).zip(&body.assertions) {
+        let entity = key::entity(header.layer, &header.id);
+        out.u8(VERSION).short(&key::record(&header.place, &entity));
+        while let Some(closing) = closings.next_if(|closing| closing.assertion == index) {
+            let kind = if closing.altitude_known {
+                CLOSING_WITH_ALTITUDE
+            } else {
+                CLOSING
+            };
+            out.u8(kind).u32(index);
+            out.short(&key::record(&closing.place, &entity));
+        }
+    }
+    for touch in body.blocks.iter().filter(|touch| touch.created.is_some()) {
+        out.u8(CREATED).short(touch.block.to_packed().as_ref());
+    }
+    for block in left {
+        out.u8(LEFT).short(block.to_packed().as_ref());
+    }
+    out.0
 }
 
 impl Touched {
@@ -39,14 +104,22 @@ impl Touched {
         let mut touched = Self::default();
         while !input.0.is_empty() {
             match input.u8()? {
-                0 => touched.versions.push(input.short()?.to_vec()),
-                1 => touched
-                    .closings
-                    .push((input.u32()?, input.short()?.to_vec())),
-                2 => {
+                VERSION => touched.versions.push(input.short()?.to_vec()),
+                kind @ (CLOSING | CLOSING_WITH_ALTITUDE) => touched.closings.push(Closed {
+                    index: input.u32()?,
+                    altitude_known: kind == CLOSING_WITH_ALTITUDE,
+                    record_key: input.short()?.to_vec(),
+                }),
+                CREATED => {
                     let block = key::parse_edge(spec, input.short()?)?;
                     touched.created.insert(block);
                 }
+                LEFT => {
+                    let block = key::parse_edge(spec, input.short()?)?;
+                    touched.left.insert(block);
+                }
+                NET => touched.defined.push(Defined::Net),
+                LAYER => touched.defined.push(Defined::Layer(LayerId(input.u16()?))),
                 _ => {
                     return Err(Fault::Value {
                         what: "kind of row touched",
@@ -59,7 +132,10 @@ impl Touched {
 
     /// The record keys of all rows it wrote.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        let closings = self.closings.iter().map(|(_, key)| key.as_slice());
+        let closings = self
+            .closings
+            .iter()
+            .map(|closed| closed.record_key.as_slice());
         self.versions.iter().map(Vec::as_slice).chain(closings)
     }
 }

@@ -154,7 +154,7 @@ fn encode(rows: Rows, heights: &Heights) -> Vec<u8> {
     out.0
 }
 
-fn decode(bytes: &[u8]) -> Result<(Rows, Heights), Fault> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Rows, Heights), Fault> {
     let mut input = Decoder(bytes);
     let rows = Rows {
         live: input.u64()?,
@@ -178,7 +178,7 @@ fn decode(bytes: &[u8]) -> Result<(Rows, Heights), Fault> {
 }
 
 /// Key of the zone of `depth` digits that a place lies in: `level u8 | depth u8 | cell`.
-fn key_of(place: &Place, depth: u8) -> Vec<u8> {
+pub(crate) fn key_of(place: &Place, depth: u8) -> Vec<u8> {
     let mut key = vec![place.level(), depth];
     // The stored code begins with the digits of the level's cell.
     key.extend(
@@ -194,6 +194,29 @@ fn key_of(place: &Place, depth: u8) -> Vec<u8> {
         *last &= 0xf0;
     }
     key
+}
+
+/// The keys of `records` and `history` that are filed in the zone with this key.
+pub(crate) fn range_of_key(row_key: &[u8]) -> Result<KeyRange, Fault> {
+    let wrong = Fault::Value {
+        what: "key of a zone",
+    };
+    let (&[level, depth], cell) = row_key.split_first_chunk().ok_or(wrong)?;
+    if cell.len() != usize::from(depth.div_ceil(2)) {
+        return Err(wrong);
+    }
+    let mut start = vec![level];
+    start.extend_from_slice(cell);
+    if depth % 2 == 0 {
+        return Ok(KeyRange::prefix(&start));
+    }
+    // The last digit is the high half of the last byte: fifteen more begin with it.
+    let mut last = start.clone();
+    if let Some(byte) = last.last_mut() {
+        *byte |= 0x0f;
+    }
+    let end = KeyRange::prefix(&last).end;
+    Ok(KeyRange { start, end })
 }
 
 /// Keys of the zones of a level and depth from cell `first` to cell `last`.

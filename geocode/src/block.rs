@@ -126,10 +126,9 @@ impl NetSpec {
     /// * [`Error::Digit`]: a character that is not a hexadecimal digit.
     /// * [`Error::Length`]: not the net's number of block or band digits.
     pub fn parse_block(&self, text: &str) -> Result<Block, Error> {
-        let (cell_text, band_text) = match text.split_once('-') {
-            Some((cell, band)) => (cell, band),
-            None => (text, ""),
-        };
+        // Without bands a hyphen is no part of any block, not even at the end.
+        let parts = text.split_once('-').filter(|_| self.band_digits() > 0);
+        let (cell_text, band_text) = parts.unwrap_or((text, ""));
         let cell = self.parse_cell(cell_text)?;
         if cell.digits() != self.block_digits() {
             return Err(Error::Length {
@@ -274,7 +273,9 @@ mod tests {
         ] {
             assert!(spec.parse_block(text).is_err(), "{text}");
         }
-        assert!(NetSpec::city().parse_block("d06177e39-018").is_err());
+        for text in ["d06177e39-018", "d06177e39-"] {
+            assert!(NetSpec::city().parse_block(text).is_err(), "{text}");
+        }
         assert!(spec.block_of_indices(1 << 18, 0, 0).is_err());
         assert!(spec.block_of_indices(0, 0, 0x1000).is_err());
         assert!(NetSpec::city().block_of_indices(0, 0, 1).is_err());

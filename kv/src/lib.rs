@@ -54,6 +54,9 @@
 
 mod batch;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod mem;
 mod overlay;
 mod range;

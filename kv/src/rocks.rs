@@ -23,6 +23,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch, WriteOptions};
@@ -32,6 +34,9 @@ use crate::{
 };
 
 pub use options::RocksOptions;
+
+/// How long a write waits before it is tried again while RocksDB is behind.
+const STALL: Duration = Duration::from_millis(1);
 
 /// `CURRENT` holds one short line; anything longer is damage and not worth reading.
 const CURRENT_LEN_BYTES_MAX: u64 = 64;
@@ -45,7 +50,7 @@ const CURRENT_LEN_BYTES_MAX: u64 = 64;
 /// out.
 pub struct RocksStore {
     tables: Tables,
-    without_log: WriteOptions,
+    writing: WriteOptions,
     poisoned: OnceLock<Error>,
 }
 
@@ -140,8 +145,9 @@ impl RocksStore {
     }
 
     fn new(db: DB, schema: &'static [TableSpec], dir: &Path) -> Self {
-        let mut without_log = WriteOptions::default();
-        without_log.disable_wal(true);
+        let mut writing = WriteOptions::default();
+        writing.disable_wal(true);
+        writing.set_no_slowdown(true);
         let tables = Tables {
             db,
             schema,
@@ -149,7 +155,7 @@ impl RocksStore {
         };
         Self {
             tables,
-            without_log,
+            writing,
             poisoned: OnceLock::new(),
         }
     }
@@ -227,18 +233,28 @@ impl Store for RocksStore {
     fn apply(&self, batch: &Batch) -> Result<(), Error> {
         check_batch(self.tables.schema, batch)?;
         self.check_health("apply")?;
-        let mut rows = WriteBatch::default();
-        for (table, key, value) in batch {
-            let (_, family) = self.tables.family(table, "apply")?;
-            match value {
-                Some(value) => rows.put_cf(family, key, value),
-                None => rows.delete_cf(family, key),
+        loop {
+            let mut rows = WriteBatch::default();
+            for (table, key, value) in batch {
+                let (_, family) = self.tables.family(table, "apply")?;
+                match value {
+                    Some(value) => rows.put_cf(family, key, value),
+                    None => rows.delete_cf(family, key),
+                }
+            }
+            match self.tables.db.write_opt(rows, &self.writing) {
+                Ok(()) => return Ok(()),
+                // Flushes and compactions are behind. Waiting here and not inside RocksDB: there a
+                // write that waits for a full disk keeps the recovery waiting that it waits for.
+                Err(error) if error.kind() == rocksdb::ErrorKind::Incomplete => {
+                    self.check_health("apply")?;
+                    thread::sleep(STALL);
+                }
+                Err(error) => {
+                    return Err(self.poison(rocks_error("apply", &error).at(self.dir())));
+                }
             }
         }
-        self.tables
-            .db
-            .write_opt(rows, &self.without_log)
-            .map_err(|error| self.poison(rocks_error("apply", &error).at(self.dir())))
     }
 
     fn flush(&self) -> Result<(), Error> {

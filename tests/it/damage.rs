@@ -27,7 +27,7 @@ fn builder() -> NetBuilder {
 }
 
 /// A net in which every entity has three states and every fifth was removed.
-fn fill(net: &Net) {
+pub(crate) fn fill(net: &Net) {
     for round in 0..4 {
         let mut assertions = Vec::new();
         for n in 0..ENTITIES {
@@ -49,9 +49,9 @@ fn fill(net: &Net) {
     }
 }
 
-type Answers = BTreeMap<(i64, String), Vec<u8>>;
+pub(crate) type Answers = BTreeMap<(i64, String), Vec<u8>>;
 
-fn answers(net: &Net) -> Result<Answers> {
+pub(crate) fn answers(net: &Net) -> Result<Answers> {
     let mut answers = Answers::new();
     for t in [-1, 3, 105, 250, 303, 1000] {
         let view = net.view(AsOf::Newest, day(t))?;
@@ -64,7 +64,7 @@ fn answers(net: &Net) -> Result<Answers> {
     Ok(answers)
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -96,7 +96,7 @@ fn copy_live(from: &Path, to: &Path) {
 }
 
 /// Every file with its bytes.
-fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -5,3 +5,5 @@
 #[cfg(feature = "rocks")]
 mod damage;
 mod model;
+#[cfg(feature = "rocks")]
+mod repair;

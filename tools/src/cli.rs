@@ -1,12 +1,14 @@
 //! The `blocknet` command: arguments, dispatch and exit codes. One module per subcommand.
 //!
 //! Data go to standard output and everything else to standard error. Commands that read open the
-//! store for reading only and change no byte of it. Exit codes: [`DONE`], [`FOUND`], [`FAILED`].
+//! store for reading only and change no byte of it. Exit codes: [`DONE`], [`FOUND`], [`FAILED`];
+//! those of `verify` and `repair` are bits: [`CLEAN`], [`DAMAGED`], [`INCOMPLETE`], [`USAGE`].
 
 mod args;
 mod compare;
 mod create;
 mod demo;
+mod dump;
 mod error;
 mod explain;
 mod footprint;
@@ -20,12 +22,14 @@ mod net;
 mod put;
 mod query;
 mod render;
+mod repair;
 mod replay;
 mod select;
 mod stats;
 mod store;
 mod text;
 mod track;
+mod verify;
 mod write;
 
 use std::ffi::OsString;
@@ -43,13 +47,27 @@ pub const FOUND: u8 = 1;
 /// Exit code: could not do it, wrong arguments included.
 pub const FAILED: u8 = 2;
 
+/// Exit code of `verify` and `repair`: everything was checked, and nothing is wrong.
+pub const CLEAN: u8 = 0;
+/// Exit bit of `repair`: something was repaired.
+pub const REPAIRED: u8 = 1;
+/// Exit bit of `verify` and `repair`: there is damage.
+pub const DAMAGED: u8 = 4;
+/// Exit bit of `verify` and `repair`: not everything could be checked.
+pub const INCOMPLETE: u8 = 8;
+/// Exit code of `verify` and `repair`: wrong arguments.
+pub const USAGE: u8 = 16;
+
+/// The commands whose exit codes are bits, as those of `fsck` are.
+const IN_BITS: &[&str] = &["verify", "repair"];
+
 const AFTER_HELP: &str = "\
 Times: RFC 3339 (2017-03-21T10:00:00Z), a local date and time (2017-03-21T10:00:00) or a date \
 (2017-03-21), read in --time-zone. A date means the start of its day, except for --as-of and along \
 the recorded axis, where it means the day's end.
 
 Exit codes: 0 done, also with an empty answer; 1 `get` or `history` of an unknown id, or something \
-found with --exit-code; 2 could not.";
+found with --exit-code; 2 could not. Those of `verify` and `repair` are others: see their --help.";
 
 /// Stores buildings by place with their full history on two time axes: when something was true,
 /// and when the store learned it.
@@ -79,6 +97,9 @@ enum Command {
     Transients(Box<replay::TransientsArgs>),
     Track(Box<track::Args>),
     Stats(stats::Args),
+    Verify(verify::Args),
+    Repair(repair::Args),
+    Dump(dump::Args),
     Net(net::Args),
     Geocode(geocode::Args),
     Demo(demo::Args),
@@ -88,7 +109,9 @@ enum Command {
 ///
 /// A reader that closes its end of the pipe early ends the command quietly.
 pub fn run<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>, io: &mut Io<'_>) -> u8 {
-    let result = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let in_bits = is_in_bits(&args);
+    let result = match Cli::try_parse_from(&args) {
         Ok(cli) => {
             io.set_json(cli.json);
             dispatch(cli.command, io).and_then(|code| {
@@ -96,18 +119,34 @@ pub fn run<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>, io: &mu
                 Ok(code)
             })
         }
-        Err(error) => io.clap(&error),
+        Err(error) => io.clap(&error).map(|code| match code {
+            FAILED if in_bits => USAGE,
+            code => code,
+        }),
     };
     match result {
         Ok(code) => code,
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => DONE,
+        // Of a verdict that nobody heard, 0 would be a lie.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            if in_bits { INCOMPLETE } else { DONE }
+        }
         Err(error) => {
             // Should even this not be writable, the exit code still tells.
             drop(io.flush());
             io.error(&error);
-            FAILED
+            if in_bits { INCOMPLETE } else { FAILED }
         }
     }
+}
+
+/// Whether these arguments call a command whose exit codes are bits.
+fn is_in_bits(args: &[OsString]) -> bool {
+    // Flags that stand before the command have no values.
+    let command = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    command
+        .skip_while(|arg| arg.starts_with('-'))
+        .take(1)
+        .any(|command| IN_BITS.contains(&command))
 }
 
 fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
@@ -126,6 +165,9 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Transients(args) => replay::transients(&args, io),
         Command::Track(args) => track::run(&args, io),
         Command::Stats(args) => stats::run(&args, io),
+        Command::Verify(args) => verify::run(&args, io),
+        Command::Repair(args) => repair::run(&args, io),
+        Command::Dump(args) => dump::run(&args, io),
         Command::Net(args) => net::run(&args, io),
         Command::Geocode(args) => geocode::run(&args, io),
         Command::Demo(args) => demo::run(&args, io),

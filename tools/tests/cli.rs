@@ -4,9 +4,12 @@
 
 mod cli {
     mod arguments;
+    mod dump;
     mod import;
     mod net;
     mod query;
+    mod repair;
     mod support;
+    mod verify;
     mod write;
 }

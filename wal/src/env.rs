@@ -56,6 +56,17 @@ pub trait Env: Send + Sync + Debug {
     /// `AlreadyExists` if there is something of the new name, and the operating system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file the name of another one in the same directory, in one step: whatever the
+    /// moment of a crash, one of the two has the name. The other one is gone. Durable after
+    /// [`sync_dir`](Env::sync_dir). For repair, which keeps a copy first, and for an opening, whose
+    /// new file is the copy.
+    ///
+    /// Takes the name as well if it is free.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no file to rename, and the operating system's.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes an unfinished file, one whose name ends in `.tmp`. Nothing else is ever removed.
     ///
     /// # Errors
@@ -113,7 +124,9 @@ pub trait EnvFile: Send + Sync + Debug {
     ///
     /// # Errors
     /// The operating system's. What is on disk is then unknown: Linux drops the failed pages, so
-    /// a second call would succeed without having written them. Never call it again.
+    /// a second call would succeed without having written them. Never call it again, and do not
+    /// write the bytes to the same place again either: on ext4 new disk space whose write failed
+    /// takes no more bytes before the file is cut there, and no sync says so.
     fn sync_data(&self) -> io::Result<()>;
 
     /// [`sync_data`](EnvFile::sync_data), and the file's length even where it shrank.
@@ -179,6 +192,10 @@ impl Env for FileEnv {
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
             Err(error) => Err(error),
         }
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn remove_tmp(&self, path: &Path) -> io::Result<()> {

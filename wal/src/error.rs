@@ -78,6 +78,8 @@ pub enum Fault {
     ForeignStore,
     /// A file that must exist does not.
     Missing,
+    /// Something that is not a regular file stands where a file must be.
+    NotAFile,
     /// A format version that this release does not read.
     Version {
         /// The version stored.
@@ -143,6 +145,7 @@ impl fmt::Display for Fault {
             Self::BrokenChain => f.write_str("chain value does not continue the one before"),
             Self::ForeignStore => f.write_str("belongs to another store"),
             Self::Missing => f.write_str("missing"),
+            Self::NotAFile => f.write_str("not a regular file"),
             Self::Version { found, supported } => {
                 write!(f, "format version {found}, this release reads {supported}")
             }

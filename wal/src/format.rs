@@ -78,6 +78,13 @@ pub(crate) struct SegmentHeader {
 }
 
 impl SegmentHeader {
+    /// The salt that a page states, believed or not; to be proved by a frame.
+    pub(crate) fn stated_salt(page: &[u8]) -> Option<u64> {
+        u64_at(page, SALT_AT)
+            .ok()
+            .filter(|salt| salt_is_usable(*salt))
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut page = Vec::with_capacity(PAGE_LEN);
         page.extend_from_slice(&SEGMENT_MAGIC);
@@ -147,6 +154,18 @@ pub(crate) fn frame_tag(salt: u64) -> u64 {
     FRAME_MAGIC ^ salt
 }
 
+/// The salt of the segment whose frames begin with this mark.
+pub(crate) fn salt_of_tag(tag: u64) -> u64 {
+    FRAME_MAGIC ^ tag
+}
+
+/// False for most bytes that no frame begins with, whatever its salt; cheaper than a checksum.
+pub(crate) fn may_begin_frame(bytes: &[u8]) -> bool {
+    array::<4>(bytes, KIND_AT).is_ok_and(|[code, flags @ ..]| {
+        matches!(code, 1..=4) && flags == [0; 3] && u32_at(bytes, UNUSED_AT) == Ok(0)
+    })
+}
+
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -156,6 +175,8 @@ pub(crate) enum Kind {
     Clean,
     /// The segment is complete.
     Footer,
+    /// Stands for a commit that no copy could prove; its body is what was found in its place.
+    Lost,
 }
 
 impl Kind {
@@ -164,7 +185,13 @@ impl Kind {
             Self::Commit => 1,
             Self::Clean => 2,
             Self::Footer => 3,
+            Self::Lost => 4,
         }
+    }
+
+    /// True for the kinds that carry a number and a chain value of their own.
+    pub(crate) fn is_commit(self) -> bool {
+        matches!(self, Self::Commit | Self::Lost)
     }
 }
 
@@ -222,6 +249,7 @@ impl FrameHeader {
             1 => Kind::Commit,
             2 => Kind::Clean,
             3 => Kind::Footer,
+            4 => Kind::Lost,
             _ => {
                 return Err(Fault::Value {
                     field: "kind",
@@ -260,6 +288,7 @@ impl FrameHeader {
     fn check_values(&self, offset: u64) -> Result<(), Fault> {
         let lens_fit = match self.kind {
             Kind::Commit => true,
+            Kind::Lost => self.erasable_len == 0,
             Kind::Clean => self.body_len == 0 && self.erasable_len == 0,
             Kind::Footer => self.body_len as usize == FOOTER_BODY_LEN && self.erasable_len == 0,
         };
@@ -271,7 +300,7 @@ impl FrameHeader {
         }
         // Markers and footers are written after a sync of everything before them.
         let synced_min = match self.kind {
-            Kind::Commit => FRAMES_OFFSET,
+            Kind::Commit | Kind::Lost => FRAMES_OFFSET,
             Kind::Clean | Kind::Footer => offset,
         };
         if self.synced_len < synced_min || self.synced_len > offset {
@@ -349,12 +378,71 @@ pub(crate) fn encode_frame(
     Some(len)
 }
 
+/// Appends a commit whose section of `erasable_len` bytes was erased. `None` (and nothing
+/// appended) if the frame is longer than [`FRAME_LEN_BYTES_MAX`], or there is no section.
+pub(crate) fn encode_erased_frame(
+    out: &mut Vec<u8>,
+    place: Place,
+    (seq, chain, body): (u64, &[u8; 32], &[u8]),
+    erasable_len: u32,
+) -> Option<u64> {
+    let len = frame_len(body.len() as u64, u64::from(erasable_len))?;
+    if erasable_len == 0 || len > FRAME_LEN_BYTES_MAX {
+        return None;
+    }
+    let erasable = &vec![0; usize::try_from(erasable_len).ok()?];
+    let frame = FrameRef {
+        seq,
+        chain,
+        body,
+        erasable,
+    };
+    encode_frame(out, place, Kind::Commit, &frame)?;
+    let section_len = SECTION_HEADER_LEN + padded(erasable.len());
+    let section = out.len().checked_sub(section_len)?;
+    let state = out.get_mut(section..)?.first_chunk_mut()?;
+    *state = u64::from(GONE).to_le_bytes();
+    Some(len)
+}
+
 /// The two sections of a frame, still in the reader's buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sections<'a> {
     pub(crate) body: &'a [u8],
     /// `None`: erased.
     pub(crate) erasable: Option<&'a [u8]>,
+}
+
+/// What the checksums still prove of a frame whose sections do not decode.
+#[derive(Debug)]
+pub(crate) struct Salvage<'a> {
+    pub(crate) body: Result<&'a [u8], Fault>,
+    /// `Ok(None)`: erased.
+    pub(crate) erasable: Result<Option<&'a [u8]>, Fault>,
+}
+
+/// Looks at each section by itself; padding does not count, and `content` may be cut short.
+pub(crate) fn salvage<'a>(
+    header: &FrameHeader,
+    content: &'a [u8],
+    salt: u64,
+    offset: u64,
+) -> Salvage<'a> {
+    let section_at = u64::from(header.body_len).next_multiple_of(8);
+    let section = usize::try_from(section_at)
+        .ok()
+        .and_then(|at| content.get(at..))
+        .unwrap_or_default();
+    let section_offset = offset
+        .saturating_add(FRAME_HEADER_LEN as u64)
+        .saturating_add(section_at);
+    Salvage {
+        body: body_bytes(header, content, salt, offset),
+        erasable: match header.erasable_len {
+            0 => Ok(Some(&[])),
+            len => erasable_bytes(section, len, salt, section_offset),
+        },
+    }
 }
 
 /// Checks and splits what follows the header of the frame at `offset`.
@@ -368,9 +456,8 @@ pub(crate) fn decode_sections<'a>(
 ) -> Result<Sections<'a>, (&'static str, u64, Fault)> {
     let body_at = FRAME_HEADER_LEN as u64;
     let at_body = |fault| ("frame body", body_at, fault);
-    let (body, rest) = split_padded(content, header.body_len).map_err(at_body)?;
-    let computed = seeded_crc(salt, offset.saturating_add(body_at), body);
-    check_crc(header.body_crc, computed).map_err(at_body)?;
+    let body = body_bytes(header, content, salt, offset).map_err(at_body)?;
+    let rest = skip_padded(content, header.body_len).map_err(at_body)?;
     if header.erasable_len == 0 {
         return Ok(Sections {
             body,
@@ -379,14 +466,34 @@ pub(crate) fn decode_sections<'a>(
     }
     let section_at = body_at + padded(body.len()) as u64;
     let section_offset = offset.saturating_add(section_at);
-    decode_erasable(rest, header.erasable_len, salt, section_offset)
-        .map(|erasable| Sections { body, erasable })
-        .map_err(|fault| ("erasable section", section_at, fault))
+    let at_section = |fault| ("erasable section", section_at, fault);
+    let erasable =
+        erasable_bytes(rest, header.erasable_len, salt, section_offset).map_err(at_section)?;
+    if erasable.is_some() {
+        let bytes = rest.get(SECTION_HEADER_LEN..).unwrap_or_default();
+        skip_padded(bytes, header.erasable_len).map_err(at_section)?;
+    }
+    Ok(Sections { body, erasable })
 }
 
+/// The body, if its checksum fits.
+fn body_bytes<'a>(
+    header: &FrameHeader,
+    content: &'a [u8],
+    salt: u64,
+    offset: u64,
+) -> Result<&'a [u8], Fault> {
+    let body = first_bytes(content, header.body_len)?;
+    let offset = offset.saturating_add(FRAME_HEADER_LEN as u64);
+    check_crc(header.body_crc, seeded_crc(salt, offset, body))?;
+    Ok(body)
+}
+
+/// The erasable bytes, if their checksum fits.
+///
 /// An erased section answers `None` whatever its bytes are: the state is overwritten first, so a
 /// crash while erasing leaves a section that already counts as erased.
-fn decode_erasable(
+fn erasable_bytes(
     section: &[u8],
     len: u32,
     salt: u64,
@@ -396,7 +503,7 @@ fn decode_erasable(
     match state {
         KEPT => {
             let bytes = section.get(SECTION_HEADER_LEN..).unwrap_or_default();
-            let (bytes, _) = split_padded(bytes, len)?;
+            let bytes = first_bytes(bytes, len)?;
             check_crc(stored, seeded_crc(salt, section_offset, bytes))?;
             Ok(Some(bytes))
         }
@@ -482,8 +589,19 @@ fn extend_padded(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(std::iter::repeat_n(0, padded(bytes.len()) - bytes.len()));
 }
 
-/// Splits off `len` bytes and the zeros that pad them to a multiple of 8.
-fn split_padded(bytes: &[u8], len: u32) -> Result<(&[u8], &[u8]), Fault> {
+fn first_bytes(bytes: &[u8], len: u32) -> Result<&[u8], Fault> {
+    let short = Fault::Truncated {
+        need: u64::from(len),
+        have: bytes.len() as u64,
+    };
+    usize::try_from(len)
+        .ok()
+        .and_then(|len| bytes.get(..len))
+        .ok_or(short)
+}
+
+/// What follows `len` bytes and the zeros that pad them to a multiple of 8.
+fn skip_padded(bytes: &[u8], len: u32) -> Result<&[u8], Fault> {
     let need = u64::from(len).next_multiple_of(8);
     let short = Fault::Truncated {
         need,
@@ -491,12 +609,12 @@ fn split_padded(bytes: &[u8], len: u32) -> Result<(&[u8], &[u8]), Fault> {
     };
     let len = usize::try_from(len).map_err(|_| short.clone())?;
     let need = usize::try_from(need).map_err(|_| short.clone())?;
-    let (with_padding, rest) = bytes.split_at_checked(need).ok_or(short.clone())?;
-    let (bytes, padding) = with_padding.split_at_checked(len).ok_or(short)?;
+    let (with_padding, rest) = bytes.split_at_checked(need).ok_or(short)?;
+    let padding = with_padding.get(len..).unwrap_or_default();
     if padding.iter().any(|byte| *byte != 0) {
         return Err(Fault::Padding);
     }
-    Ok((bytes, rest))
+    Ok(rest)
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Fault> {

@@ -13,9 +13,17 @@ const FIRST: Range<usize> = 0x1000..0x1070;
 const SECOND: Range<usize> = 0x1070..0x10d8;
 const MARK: Range<usize> = 0x10d8..0x1128;
 
+/// A segment with a lost frame, by the same script.
+const REWRITTEN: &str = include_str!("../tests/fixtures/v1/rewritten.hex");
+const LOST: Range<usize> = 0x10d8..0x1138;
+
 fn worked_example() -> Vec<u8> {
+    from_hex(WORKED_EXAMPLE)
+}
+
+fn from_hex(listing: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for line in WORKED_EXAMPLE.lines() {
+    for line in listing.lines() {
         let mut words = line.split_whitespace();
         let offset = words.next().expect("an offset");
         bytes.resize(usize::from_str_radix(offset, 16).expect("hex"), 0);
@@ -110,6 +118,98 @@ fn the_encoder_makes_the_worked_example() {
     made[0x10c8..0x10cc].copy_from_slice(b"GONE");
     made[0x10cc..0x10d8].fill(0);
     assert_eq!(made, file);
+}
+
+#[test]
+fn a_lost_frame_decodes_is_made_again_and_no_bit_of_it_flips_unnoticed() {
+    let mut file = from_hex(REWRITTEN);
+    let header = header_at(&file, LOST.start).expect("sound");
+    assert_eq!((header.kind, header.seq), (Kind::Lost, 7));
+    assert_eq!(
+        (header.chain, header.frame_len()),
+        ([0x77; 32], LOST.len() as u64)
+    );
+    let expected = Sections {
+        body: b"torn bytes!",
+        erasable: Some(b""),
+    };
+    assert_eq!(sections(&header, &file, &LOST), expected);
+
+    let offset = LOST.start as u64;
+    let place = Place {
+        salt: SALT,
+        offset,
+        synced_len: offset,
+    };
+    let frame = FrameRef {
+        seq: 7,
+        chain: &[0x77; 32],
+        body: b"torn bytes!",
+        erasable: b"",
+    };
+    let mut made = Vec::new();
+    assert!(encode_frame(&mut made, place, Kind::Lost, &frame).is_some());
+    assert_eq!(made, file[LOST]);
+
+    for bit in LOST.start * 8..LOST.end * 8 {
+        file[bit / 8] ^= 1 << (bit % 8);
+        let noticed = header_at(&file, LOST.start).map_or(true, |header| {
+            let content = &file[LOST.start + FRAME_HEADER_LEN..LOST.end];
+            decode_sections(&header, content, SALT, offset).is_err()
+        });
+        assert!(noticed, "bit {} of byte {:#x}", bit % 8, bit / 8);
+        file[bit / 8] ^= 1 << (bit % 8);
+    }
+}
+
+#[test]
+fn an_erased_frame_is_made_as_erasing_leaves_it() {
+    let file = from_hex(REWRITTEN);
+    let erased = 0x1070..0x10d8;
+    let offset = erased.start as u64;
+    let place = Place {
+        salt: SALT,
+        offset,
+        synced_len: offset,
+    };
+    let commit = (6, &[0x66; 32], &b"a barn"[..]);
+    let mut made = vec![9; 5];
+    let len = encode_erased_frame(&mut made, place, commit, 6);
+    assert_eq!(len, Some(erased.len() as u64));
+    assert_eq!(made[5..], file[erased]);
+    for erasable_len in [0, u32::MAX] {
+        let before = made.len();
+        let len = encode_erased_frame(&mut made, place, commit, erasable_len);
+        assert_eq!((len, made.len()), (None, before));
+    }
+}
+
+#[test]
+fn salvage_takes_each_section_by_its_own_checksum() {
+    let file = worked_example();
+    let header = header_at(&file, FIRST.start).expect("sound");
+    let content = &file[FIRST.start + FRAME_HEADER_LEN..FIRST.end];
+    let known = |content: &[u8]| {
+        let known = salvage(&header, content, SALT, FIRST.start as u64);
+        (known.body.is_ok(), known.erasable.is_ok())
+    };
+    assert_eq!(known(content), (true, true));
+    // Body, its padding, state, checksum, erasable bytes, their padding.
+    for (at, expected) in [
+        (0, (false, true)),
+        (7, (true, true)),
+        (8, (true, false)),
+        (12, (true, false)),
+        (16, (true, false)),
+        (31, (true, true)),
+    ] {
+        let mut content = content.to_vec();
+        content[at] ^= 1;
+        assert_eq!(known(&content), expected, "byte {at}");
+    }
+    for (len, expected) in [(6, (false, false)), (7, (true, false)), (25, (true, true))] {
+        assert_eq!(known(&content[..len]), expected, "{len} bytes");
+    }
 }
 
 #[test]
@@ -268,6 +368,28 @@ fn impossible_values_are_refused_under_a_good_checksum() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_lost_frame_has_no_erasable_section() {
+    let mut header = FrameHeader {
+        kind: Kind::Lost,
+        ..header_at_rest()
+    };
+    let decode = |header: &FrameHeader| {
+        let bytes = header.encode(SALT, 5000);
+        FrameHeader::decode(&bytes, SALT, 5000)
+    };
+    assert_eq!(decode(&header), Ok(header.clone()));
+    header.erasable_len = 1;
+    let refused = decode(&header);
+    assert!(matches!(
+        refused,
+        Err(Fault::Value {
+            field: "length",
+            ..
+        })
+    ));
 }
 
 fn header_at_rest() -> FrameHeader {

@@ -38,6 +38,8 @@
 //! * A failed sync poisons the journal; it is never retried. See [`ErrorKind::Poisoned`].
 //! * Damage is reported with file, place and fault, never skipped. Only bytes that had not been
 //!   synced are ever cut, and a copy of them is kept. See [`Recovery`].
+//! * For repair, [`Survey`] reads past any damage, and [`SegmentRewrite`] puts a segment made anew
+//!   in the place of a damaged one, of which a copy is kept.
 //! * One limit: damage to exactly the last synced frames of a journal that was not closed looks
 //!   like an interrupted write, unless somebody remembers their number. See
 //!   [`Recovery::check_witness`].
@@ -53,17 +55,25 @@
 mod env;
 mod error;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod mem_env;
+mod quarantine;
 mod reader;
 mod recover;
+mod rewrite;
 mod segment;
+mod survey;
 mod writer;
 
 pub use env::{Access, Env, EnvFile, FileEnv};
 pub use error::{Corruption, Error, ErrorKind, Fault};
 pub use format::{FRAME_LEN_BYTES_MAX, FrameRef};
-pub use mem_env::{EnvOp, InjectedError, Injection, MemEnv};
+pub use mem_env::{EnvOp, FaultCounts, FaultRates, InjectedError, Injection, MemEnv};
 pub use reader::{Erasable, Frame, Frames, Position};
 pub use recover::{Cut, Recovery, RecoveryReport, Tail};
+pub use rewrite::SegmentRewrite;
 pub use segment::SegmentInfo;
+pub use survey::{Damage, DamagedFrame, Found, Page, SegmentWalk, Survey};
 pub use writer::{Journal, JournalOptions};

@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use crate::env::{Access, Env, EnvFile, check_tmp};
 
 /// The unit that a disk writes whole, or tears.
-const SECTOR_LEN: u64 = 512;
+const SECTOR: usize = 512;
+const SECTOR_LEN: u64 = SECTOR as u64;
 
 /// An operation of [`Env`] or [`EnvFile`], for counting and failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,8 @@ pub enum EnvOp {
     CreateNew,
     /// [`Env::rename`].
     Rename,
+    /// [`Env::replace`].
+    Replace,
     /// [`Env::remove_tmp`].
     RemoveTmp,
     /// [`Env::sync_dir`].
@@ -57,6 +60,7 @@ impl EnvOp {
         Self::CreateDir,
         Self::CreateNew,
         Self::Rename,
+        Self::Replace,
         Self::RemoveTmp,
         Self::Write,
         Self::SetLen,
@@ -96,12 +100,90 @@ pub struct Injection {
     pub error: InjectedError,
 }
 
+/// Faults that come by chance: of a million operations that could have one, so many do.
+///
+/// Errors are what an honest disk reports. The others are lies: the operation reports success, and
+/// only what is read back later tells. By default nothing ever happens.
+#[derive(Clone, Debug, Default)]
+pub struct FaultRates {
+    /// Operations that fail, with their error and rate.
+    pub errors: Vec<(EnvOp, InjectedError, u32)>,
+    /// Writes of which nothing arrives, not even where programs read it back.
+    pub phantom_writes: u32,
+    /// Writes that programs go on reading, and that the disk never gets: no later sync helps.
+    pub lost_writes: u32,
+    /// Writes whose bytes land in other sectors, of the same file or of another one. Programs may
+    /// go on reading what they wrote until a power cut.
+    pub misdirected_writes: u32,
+    /// Syncs of a file that do nothing; a later one makes up for it.
+    pub lost_syncs: u32,
+}
+
+/// What a file system did to its programs so far, the power cuts it came from included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultCounts {
+    /// Errors of [`FaultRates::errors`], by operation. Those of an [`Injection`] do not count.
+    pub errors: BTreeMap<EnvOp, u64>,
+    /// See [`FaultRates::phantom_writes`].
+    pub phantom_writes: u64,
+    /// See [`FaultRates::lost_writes`].
+    pub lost_writes: u64,
+    /// See [`FaultRates::misdirected_writes`].
+    pub misdirected_writes: u64,
+    /// See [`FaultRates::lost_syncs`].
+    pub lost_syncs: u64,
+    /// Power cuts.
+    pub crashes: u64,
+    /// Sectors of unsynced writes that a power cut kept.
+    pub sectors_kept: u64,
+    /// Sectors of unsynced writes that a power cut lost.
+    pub sectors_lost: u64,
+    /// Sectors of unsynced writes of which a power cut kept a part.
+    pub sectors_torn: u64,
+    /// Files in which a power cut kept a later change and lost an earlier one.
+    pub files_reordered: u64,
+    /// Changes of names that a power cut lost.
+    pub names_lost: u64,
+}
+
+impl FaultCounts {
+    /// The lies: faults that no operation reported.
+    pub fn lies(&self) -> u64 {
+        self.phantom_writes + self.lost_writes + self.misdirected_writes + self.lost_syncs
+    }
+}
+
+impl std::ops::AddAssign<&Self> for FaultCounts {
+    fn add_assign(&mut self, other: &Self) {
+        for (op, count) in &other.errors {
+            *self.errors.entry(*op).or_default() += count;
+        }
+        for (sum, count) in [
+            (&mut self.phantom_writes, other.phantom_writes),
+            (&mut self.lost_writes, other.lost_writes),
+            (&mut self.misdirected_writes, other.misdirected_writes),
+            (&mut self.lost_syncs, other.lost_syncs),
+            (&mut self.crashes, other.crashes),
+            (&mut self.sectors_kept, other.sectors_kept),
+            (&mut self.sectors_lost, other.sectors_lost),
+            (&mut self.sectors_torn, other.sectors_torn),
+            (&mut self.files_reordered, other.files_reordered),
+            (&mut self.names_lost, other.names_lost),
+        ] {
+            *sum += count;
+        }
+    }
+}
+
 /// A file system in memory. Clones share it; all its randomness comes from one seed.
 ///
 /// It keeps apart what programs see and what a power cut leaves. Written bytes become durable by
 /// a sync of the file, names by a sync of their directory. A failed write leaves any part of its
 /// bytes, or all. A failed sync behaves like Linux: some of the bytes reach the disk, the others
-/// never will, although they go on being read and the next sync succeeds.
+/// never will, although they go on being read and the next sync succeeds. Where they would have
+/// been the first in their sectors, it behaves like ext4: nothing written there later reaches the
+/// disk either, although every sync succeeds, until the file is cut before those sectors or until a
+/// power cut. Another file has sectors of its own.
 #[derive(Clone)]
 pub struct MemEnv {
     disk: Arc<Mutex<Disk>>,
@@ -113,6 +195,21 @@ struct Disk {
     inodes: Vec<Inode>,
     counts: BTreeMap<EnvOp, u64>,
     injection: Option<Injection>,
+    /// With a generator of their own, so that a fault does not change the salts drawn after it.
+    rates: Option<(FaultRates, Rng)>,
+    faults: FaultCounts,
+}
+
+/// How a write that reports success goes wrong.
+enum Lie {
+    Phantom,
+    Lost,
+    /// Into another file by its number, at another place; seen by programs or not.
+    Misdirected {
+        inode: usize,
+        offset: usize,
+        seen: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,6 +257,20 @@ struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<FileOp>,
+    /// From the first one on; those not listed are new.
+    sectors: Vec<Sector>,
+}
+
+/// What a file system that allocates ahead knows of a sector of a file: one that was never written
+/// reads as zeros, and its first write marks it as written.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Sector {
+    #[default]
+    New,
+    Written,
+    /// Its first write failed. The cache takes it for written, so that no later write marks it;
+    /// once the cache is gone, it reads as it did before.
+    Stuck,
 }
 
 #[derive(Clone)]
@@ -189,16 +300,23 @@ impl MemEnv {
         let dirs = ["", "/"]
             .map(|root| (PathBuf::from(root), Dir::default()))
             .into();
-        Self::from_disk(Rng(seed), dirs, Vec::new())
+        Self::from_disk(Rng(seed), dirs, Vec::new(), FaultCounts::default())
     }
 
-    fn from_disk(rng: Rng, dirs: BTreeMap<PathBuf, Dir>, inodes: Vec<Inode>) -> Self {
+    fn from_disk(
+        rng: Rng,
+        dirs: BTreeMap<PathBuf, Dir>,
+        inodes: Vec<Inode>,
+        faults: FaultCounts,
+    ) -> Self {
         let disk = Disk {
             rng,
             dirs,
             inodes,
             counts: BTreeMap::new(),
             injection: None,
+            rates: None,
+            faults,
         };
         Self {
             disk: Arc::new(Mutex::new(disk)),
@@ -214,11 +332,15 @@ impl MemEnv {
     pub fn crash(&self, seed: u64) -> Self {
         let disk = self.disk.lock();
         let mut rng = Rng(seed);
+        let mut faults = disk.faults.clone();
+        faults.crashes += 1;
         let mut inodes = Vec::new();
         let mut dirs = BTreeMap::new();
         for (path, dir) in &disk.dirs {
             let mut entries = dir.durable.clone();
-            let kept = rng.below(dir.pending.len() as u64 + 1);
+            let pending = dir.pending.len() as u64;
+            let kept = rng.below(pending + 1);
+            faults.names_lost += pending - kept;
             for op in dir.pending.iter().take(index(kept)) {
                 op.apply(&mut entries);
             }
@@ -245,18 +367,42 @@ impl MemEnv {
         for dir in dirs.values_mut() {
             for entry in dir.live.values_mut() {
                 if let Entry::File(inode) = entry {
-                    let bytes = disk.inodes[*inode].after_crash(&mut rng);
+                    let (bytes, mut sectors) =
+                        disk.inodes[*inode].after_crash(&mut rng, &mut faults);
+                    // The cache is gone, and with it what it took them for.
+                    free_stuck(&mut sectors, 0);
                     *inode = inodes.len();
                     inodes.push(Inode {
                         durable: bytes.clone(),
                         live: bytes,
                         pending: vec![],
+                        sectors,
                     });
                 }
             }
             dir.durable = dir.live.clone();
         }
-        Self::from_disk(rng, dirs, inodes)
+        Self::from_disk(rng, dirs, inodes, faults)
+    }
+
+    /// What the death of the process now would leave, as a file system of its own: all that was
+    /// written, synced or not. Nothing that this one does afterwards reaches it.
+    #[must_use]
+    pub fn kill(&self) -> Self {
+        let mut disk = self.disk.lock();
+        let rng = disk.rng.fork();
+        let (dirs, inodes) = (disk.dirs.clone(), disk.inodes.clone());
+        Self::from_disk(rng, dirs, inodes, disk.faults.clone())
+    }
+
+    /// Lets operations go wrong by chance from now on, which follows `seed`. Replaces earlier rates.
+    pub fn set_fault_rates(&self, rates: FaultRates, seed: u64) {
+        self.disk.lock().rates = Some((rates, Rng(seed)));
+    }
+
+    /// What has gone wrong so far.
+    pub fn faults(&self) -> FaultCounts {
+        self.disk.lock().faults.clone()
     }
 
     /// Lets an operation fail. Replaces an earlier injection that is still to come.
@@ -264,9 +410,11 @@ impl MemEnv {
         self.disk.lock().injection = Some(injection);
     }
 
-    /// Takes the injected fault back.
+    /// Takes the injected fault back, and the fault rates.
     pub fn heal(&self) {
-        self.disk.lock().injection = None;
+        let mut disk = self.disk.lock();
+        disk.injection = None;
+        disk.rates = None;
     }
 
     /// How many of these operations were asked for so far, failed ones included; of all, if `ops`
@@ -309,6 +457,7 @@ impl MemEnv {
             live,
             durable,
             pending: vec![],
+            sectors: vec![Sector::Written; sector_count(bytes.len())],
         };
         let inode = disk.find(path).unwrap_or(disk.inodes.len());
         match disk.inodes.get_mut(inode) {
@@ -387,19 +536,20 @@ impl Env for MemEnv {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk.lock();
         disk.count(EnvOp::Rename)?;
-        let ((parent, old), (other, new)) = (split(from), split(to));
-        if parent != other {
-            return Err(io::ErrorKind::CrossesDevices.into());
-        }
-        let dir = disk.dir(parent)?;
-        if dir.live.contains_key(new) {
+        let (parent, name) = split(to);
+        if disk.dir(parent)?.live.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if !dir.live.contains_key(old) {
-            return Err(io::ErrorKind::NotFound.into());
+        disk.rename(from, to)
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        disk.count(EnvOp::Replace)?;
+        if disk.dirs.contains_key(to) {
+            return Err(io::ErrorKind::IsADirectory.into());
         }
-        dir.change(DirOp::Rename(old.to_owned(), new.to_owned()));
-        Ok(())
+        disk.rename(from, to)
     }
 
     fn remove_tmp(&self, path: &Path) -> io::Result<()> {
@@ -443,6 +593,20 @@ impl Disk {
     /// Counts an operation and fails it if it is its turn.
     fn count(&mut self, op: EnvOp) -> io::Result<()> {
         *self.counts.entry(op).or_default() += 1;
+        self.injected(op)?;
+        let Some((rates, rng)) = &mut self.rates else {
+            return Ok(());
+        };
+        for (failing, error, rate) in &rates.errors {
+            if *failing == op && rng.happens(*rate) {
+                *self.faults.errors.entry(op).or_default() += 1;
+                return Err((*error).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn injected(&mut self, op: EnvOp) -> io::Result<()> {
         let Some(injection) = &mut self.injection else {
             return Ok(());
         };
@@ -460,6 +624,69 @@ impl Disk {
         Err(error)
     }
 
+    /// Whether a write to a file goes wrong unnoticed, and how.
+    fn lie(&mut self, inode: usize, offset: usize) -> Option<Lie> {
+        let (rates, rng) = self.rates.as_mut()?;
+        if rng.happens(rates.phantom_writes) {
+            self.faults.phantom_writes += 1;
+            return Some(Lie::Phantom);
+        }
+        if rng.happens(rates.lost_writes) {
+            self.faults.lost_writes += 1;
+            return Some(Lie::Lost);
+        }
+        if !rng.happens(rates.misdirected_writes) {
+            return None;
+        }
+        self.faults.misdirected_writes += 1;
+        // The address is wrong in whole sectors.
+        let within = offset as u64 % SECTOR_LEN;
+        let inode = if rng.below(2) == 0 {
+            inode
+        } else {
+            index(rng.below(self.inodes.len() as u64))
+        };
+        let sectors = self.inodes[inode].live.len() as u64 / SECTOR_LEN;
+        Some(Lie::Misdirected {
+            inode,
+            offset: index(rng.below(sectors + 1) * SECTOR_LEN + within),
+            seen: rng.below(2) == 0,
+        })
+    }
+
+    /// Whether a sync of a file does nothing, unnoticed.
+    fn loses_sync(&mut self) -> bool {
+        let lost = match &mut self.rates {
+            Some((rates, rng)) => rng.happens(rates.lost_syncs),
+            None => false,
+        };
+        self.faults.lost_syncs += u64::from(lost);
+        lost
+    }
+
+    /// A write that reports success.
+    fn write(&mut self, inode: usize, offset: usize, data: Vec<u8>) {
+        match self.lie(inode, offset) {
+            None => self.inodes[inode].change(FileOp::Write(offset, data)),
+            Some(Lie::Phantom) => {}
+            Some(Lie::Lost) => FileOp::Write(offset, data).apply(&mut self.inodes[inode].live),
+            Some(Lie::Misdirected {
+                inode: wrong,
+                offset: elsewhere,
+                seen,
+            }) => {
+                if seen {
+                    self.inodes[wrong].change(FileOp::Write(elsewhere, data));
+                } else {
+                    FileOp::Write(offset, data.clone()).apply(&mut self.inodes[inode].live);
+                    self.inodes[wrong]
+                        .pending
+                        .push(FileOp::Write(elsewhere, data));
+                }
+            }
+        }
+    }
+
     fn dir(&mut self, path: &Path) -> io::Result<&mut Dir> {
         self.dirs
             .get_mut(path)
@@ -472,6 +699,20 @@ impl Disk {
             Entry::File(inode) => Some(*inode),
             Entry::Dir => None,
         }
+    }
+
+    /// In one step, over whatever has the name.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((parent, old), (other, new)) = (split(from), split(to));
+        if parent != other {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
+        let dir = self.dir(parent)?;
+        if !dir.live.contains_key(old) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        dir.change(DirOp::Rename(old.to_owned(), new.to_owned()));
+        Ok(())
     }
 
     fn insert(&mut self, path: &Path, entry: Entry) -> io::Result<()> {
@@ -494,13 +735,17 @@ impl Inode {
     fn sync(&mut self, with_shrinking: bool) {
         let before = self.durable.len();
         let mut tail = Vec::new();
-        for op in self.pending.drain(..) {
-            if let FileOp::SetLen(len) = op
-                && len < self.durable.len()
-            {
-                tail = self.durable.split_off(len);
+        for op in std::mem::take(&mut self.pending) {
+            match &op {
+                FileOp::SetLen(len) => {
+                    if *len < self.durable.len() {
+                        tail = self.durable.split_off(*len);
+                    }
+                    op.apply(&mut self.durable);
+                    self.sectors.truncate(sector_count(*len));
+                }
+                FileOp::Write(offset, data) => self.write_to_disk(*offset, data),
             }
-            op.apply(&mut self.durable);
         }
         // fdatasync owes only the length that is needed to read the data: a file that is shorter
         // in the end may have its old length and bytes back after a crash.
@@ -512,14 +757,33 @@ impl Inode {
         }
     }
 
+    fn write_to_disk(&mut self, offset: usize, data: &[u8]) {
+        let end = offset + data.len();
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+        for (at, part) in sectors(offset, data) {
+            let sector = sector_at(&mut self.sectors, at);
+            if *sector != Sector::Stuck {
+                *sector = Sector::Written;
+                self.durable[at..at + part.len()].copy_from_slice(part);
+            }
+        }
+    }
+
     /// The disk loses what of the pending changes this does not write.
     fn fail_sync(&mut self, rng: &mut Rng) {
-        self.durable = self.after_crash(rng);
+        (self.durable, self.sectors) = self.after_crash(rng, &mut FaultCounts::default());
         self.pending.clear();
     }
 
-    fn after_crash(&self, rng: &mut Rng) -> Vec<u8> {
+    /// The bytes after some of the pending changes, and the sectors: where the first write of one
+    /// was lost, it is stuck.
+    fn after_crash(&self, rng: &mut Rng, faults: &mut FaultCounts) -> (Vec<u8>, Vec<Sector>) {
         let mut bytes = self.durable.clone();
+        let mut states = self.sectors.clone();
+        // Where a write was lost, in whole or in part.
+        let mut missed: Vec<usize> = Vec::new();
         // In eighths: from "nothing got through" over "anything" to "only just not synced".
         let chance = [0, 1, 4, 7, 8][index(rng.below(5))];
         let in_order = rng.below(4) == 0;
@@ -530,20 +794,36 @@ impl Inode {
         } else {
             all
         };
+        let (mut lost, mut reordered) = (false, false);
         for op in self.pending.iter().take(until) {
             match op {
-                FileOp::SetLen(_) => {
-                    if in_order || rng.below(8) < chance {
+                FileOp::SetLen(len) => {
+                    let kept = in_order || rng.below(8) < chance;
+                    if kept {
                         op.apply(&mut bytes);
+                        states.truncate(sector_count(*len));
                     }
+                    free_stuck(&mut states, *len);
+                    missed.retain(|at| at / SECTOR < sector_count(*len));
+                    reordered |= lost && kept;
+                    lost |= !kept;
                 }
                 FileOp::Write(offset, data) => {
                     for (at, mut sector) in sectors(*offset, data) {
                         let mut at = at;
+                        let state = sector_at(&mut states, at);
+                        if *state == Sector::Stuck {
+                            faults.sectors_lost += 1;
+                            continue;
+                        }
                         if !in_order && rng.below(8) >= chance {
+                            missed.push(at);
+                            lost = true;
                             if rng.below(4) > 0 {
+                                faults.sectors_lost += 1;
                                 continue;
                             }
+                            faults.sectors_torn += 1;
                             let cut = index(rng.below(sector.len() as u64 + 1));
                             let (head, tail) = sector.split_at(cut);
                             (at, sector) = if rng.below(2) == 0 {
@@ -551,6 +831,10 @@ impl Inode {
                             } else {
                                 (at + cut, tail)
                             };
+                        } else {
+                            *state = Sector::Written;
+                            faults.sectors_kept += 1;
+                            reordered |= lost;
                         }
                         while bytes.len() < at {
                             bytes.push(if with_garbage { rng.byte() } else { 0 });
@@ -560,7 +844,50 @@ impl Inode {
                 }
             }
         }
-        bytes
+        for op in self.pending.iter().skip(until) {
+            match op {
+                FileOp::SetLen(len) => {
+                    free_stuck(&mut states, *len);
+                    missed.retain(|at| at / SECTOR < sector_count(*len));
+                }
+                FileOp::Write(offset, data) => {
+                    let sectors = sectors(*offset, data);
+                    faults.sectors_lost += sectors.len() as u64;
+                    missed.extend(sectors.iter().map(|(at, _)| at));
+                }
+            }
+        }
+        faults.files_reordered += u64::from(reordered);
+        for at in missed {
+            let state = sector_at(&mut states, at);
+            if *state == Sector::New {
+                *state = Sector::Stuck;
+            }
+        }
+        (bytes, states)
+    }
+}
+
+/// How many sectors a file of this length has.
+fn sector_count(len: usize) -> usize {
+    len.div_ceil(SECTOR)
+}
+
+/// The sector in which this byte of a file lies.
+fn sector_at(sectors: &mut Vec<Sector>, at: usize) -> &mut Sector {
+    let number = at / SECTOR;
+    if sectors.len() <= number {
+        sectors.resize(number + 1, Sector::New);
+    }
+    &mut sectors[number]
+}
+
+/// Cutting a file to `len` bytes takes the sectors after that from it.
+fn free_stuck(sectors: &mut [Sector], len: usize) {
+    for sector in sectors.iter_mut().skip(sector_count(len)) {
+        if *sector == Sector::Stuck {
+            *sector = Sector::New;
+        }
     }
 }
 
@@ -600,6 +927,7 @@ impl MemFile {
         let result = disk.count(op);
         let mut rng = disk.rng.fork();
         match (&result, change) {
+            (Ok(()), FileOp::Write(offset, data)) => disk.write(self.inode, offset, data),
             (Ok(()), change) => disk.inodes[self.inode].change(change),
             (Err(_), FileOp::Write(offset, mut data)) => {
                 // Any part, and not seldom all of it.
@@ -617,8 +945,10 @@ impl MemFile {
         let mut disk = self.disk.lock();
         let result = disk.count(op);
         let mut rng = disk.rng.fork();
+        let lost = result.is_ok() && disk.loses_sync();
         let inode = &mut disk.inodes[self.inode];
         match &result {
+            Ok(()) if lost => {}
             Ok(()) => inode.sync(with_shrinking),
             Err(_) => inode.fail_sync(&mut rng),
         }
@@ -713,6 +1043,11 @@ impl Rng {
     /// A number below `bound`, which is not zero; its slight bias does not matter here.
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
+    }
+
+    /// True so many times in a million; draws nothing where that is never.
+    fn happens(&mut self, per_million: u32) -> bool {
+        per_million > 0 && self.below(1_000_000) < u64::from(per_million)
     }
 
     fn byte(&mut self) -> u8 {

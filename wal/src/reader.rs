@@ -37,10 +37,13 @@ pub struct Frame {
     pub seq: u64,
     /// The caller's chain value, as appended.
     pub chain: [u8; 32],
-    /// The commit, as appended.
+    /// The commit, as appended; of a lost one, the bytes that were found in its place.
     pub body: Vec<u8>,
-    /// The erasable section, or that it was erased.
+    /// The erasable section, or that it was erased; empty for a lost commit.
     pub erasable: Erasable,
+    /// True if the frame only stands for a commit: a repair kept its number and chain value, and
+    /// no copy could prove its content. See [`SegmentRewrite`](crate::SegmentRewrite).
+    pub lost: bool,
     /// Where it lies.
     pub position: Position,
 }
@@ -51,7 +54,41 @@ pub enum Erasable {
     /// As appended.
     Present(Vec<u8>),
     /// Erased in place: the bytes are gone for good, the rest of the frame stands.
-    Erased,
+    Erased {
+        /// Length that the section had, in bytes.
+        len_bytes: u32,
+    },
+}
+
+impl Erasable {
+    pub(crate) fn new(section: Option<&[u8]>, len_bytes: u32) -> Self {
+        match section {
+            Some(bytes) => Self::Present(bytes.to_vec()),
+            None => Self::Erased { len_bytes },
+        }
+    }
+}
+
+impl Frame {
+    pub(crate) fn new(
+        header: &FrameHeader,
+        sections: &format::Sections<'_>,
+        segment: u64,
+        offset_bytes: u64,
+    ) -> Self {
+        Self {
+            seq: header.seq,
+            chain: header.chain,
+            body: sections.body.to_vec(),
+            erasable: Erasable::new(sections.erasable, header.erasable_len),
+            lost: header.kind == Kind::Lost,
+            position: Position {
+                segment,
+                offset_bytes,
+                len_bytes: header.frame_len(),
+            },
+        }
+    }
 }
 
 /// What stopped a walk.
@@ -60,18 +97,18 @@ pub(crate) enum Stop {
     /// Reading failed: says nothing about the bytes.
     Io(Error),
     /// The bytes are not what must be here.
-    Damage(Damage),
+    Damage(Unsound),
 }
 
 /// Bytes that are not what must be there.
 #[derive(Clone, Debug)]
-pub(crate) struct Damage {
+pub(crate) struct Unsound {
     pub(crate) offset: u64,
     pub(crate) what: &'static str,
     pub(crate) fault: Fault,
 }
 
-impl Damage {
+impl Unsound {
     pub(crate) fn into_error(self, path: &Path) -> Error {
         Error::corrupt(path, self.offset, self.what, self.fault)
     }
@@ -143,7 +180,7 @@ impl Window {
     pub(crate) fn frame_header(&mut self, salt: u64, offset: u64) -> Result<FrameHeader, Stop> {
         let bytes = self.bytes(offset, FRAME_HEADER_LEN).map_err(Stop::Io)?;
         FrameHeader::decode(bytes, salt, offset).map_err(|fault| {
-            Stop::Damage(Damage {
+            Stop::Damage(Unsound {
                 offset,
                 what: "frame header",
                 fault,
@@ -159,7 +196,7 @@ impl Window {
         offset: u64,
     ) -> Result<format::Sections<'_>, Stop> {
         let damage = |what, offset, fault| {
-            Stop::Damage(Damage {
+            Stop::Damage(Unsound {
                 offset,
                 what,
                 fault,
@@ -207,8 +244,6 @@ pub(crate) struct Walk {
     pub(crate) offset: u64,
     pub(crate) last_seq: u64,
     pub(crate) last_chain: [u8; 32],
-    /// Largest synced length that a sound header of this segment has stated.
-    pub(crate) synced_len: u64,
 }
 
 impl Walk {
@@ -227,7 +262,6 @@ impl Walk {
             offset: FRAMES_OFFSET,
             last_seq: header.first_seq.saturating_sub(1),
             last_chain: header.prev_chain,
-            synced_len: FRAMES_OFFSET,
         }
     }
 
@@ -240,14 +274,14 @@ impl Walk {
         let offset = self.offset;
         let header = self.window.frame_header(self.salt, offset)?;
         let damage = |what, fault| {
-            Stop::Damage(Damage {
+            Stop::Damage(Unsound {
                 offset,
                 what,
                 fault,
             })
         };
         let expected = match header.kind {
-            Kind::Commit => self.last_seq.saturating_add(1),
+            Kind::Commit | Kind::Lost => self.last_seq.saturating_add(1),
             Kind::Clean | Kind::Footer => self.last_seq,
         };
         if header.seq != expected {
@@ -260,7 +294,7 @@ impl Walk {
         let len_bytes = header.frame_len();
         let end = offset.saturating_add(len_bytes);
         let step = match header.kind {
-            Kind::Commit if header.seq < from_seq => {
+            Kind::Commit | Kind::Lost if header.seq < from_seq => {
                 let have = self.window.limit.saturating_sub(offset);
                 if have < len_bytes {
                     let fault = Fault::Truncated {
@@ -271,22 +305,9 @@ impl Walk {
                 }
                 Step::Skipped
             }
-            Kind::Commit => {
+            Kind::Commit | Kind::Lost => {
                 let sections = self.window.sections(&header, self.salt, offset)?;
-                Step::Commit(Frame {
-                    seq: header.seq,
-                    chain: header.chain,
-                    body: sections.body.to_vec(),
-                    erasable: match sections.erasable {
-                        Some(bytes) => Erasable::Present(bytes.to_vec()),
-                        None => Erasable::Erased,
-                    },
-                    position: Position {
-                        segment: self.segment,
-                        offset_bytes: offset,
-                        len_bytes,
-                    },
-                })
+                Step::Commit(Frame::new(&header, &sections, self.segment, offset))
             }
             Kind::Clean | Kind::Footer if header.chain != self.last_chain => {
                 return Err(damage("closing frame", Fault::BrokenChain));
@@ -300,11 +321,10 @@ impl Walk {
                 Step::Footer
             }
         };
-        if header.kind == Kind::Commit {
+        if header.kind.is_commit() {
             self.last_seq = header.seq;
             self.last_chain = header.chain;
         }
-        self.synced_len = self.synced_len.max(header.synced_len);
         self.offset = end;
         Ok(step)
     }
@@ -361,7 +381,7 @@ pub(crate) fn read_footer(
         .frame_header(header.salt, offset)
         .map_err(|stop| match stop {
             // Called a footer, since that is what is missing here: the file may have been cut.
-            Stop::Damage(Damage { fault, .. }) => damage(fault),
+            Stop::Damage(Unsound { fault, .. }) => damage(fault),
             Stop::Io(error) => error,
         })?;
     if frame.kind != Kind::Footer {
@@ -462,14 +482,17 @@ impl Frames {
             };
             return Err(Error::corrupt(&info.path, 0, "segment header", fault));
         }
-        if len < info.len_bytes {
+        // Of one that is not sealed the closing mark may have been cut since, which is no loss:
+        // whoever opens a closed journal for writing does that.
+        if info.sealed && len < info.len_bytes {
             let fault = Fault::Truncated {
                 need: info.len_bytes,
                 have: len,
             };
             return Err(Error::corrupt(&info.path, len, "segment", fault));
         }
-        Ok(Walk::new(file, &info.path, &header, info.len_bytes))
+        let limit = len.min(info.len_bytes);
+        Ok(Walk::new(file, &info.path, &header, limit))
     }
 }
 

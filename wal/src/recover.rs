@@ -15,13 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::env::{Access, Env, EnvFile};
-use crate::error::{Error, Fault};
-use crate::format::{self, SegmentHeader};
-use crate::reader::{self, Damage, Frames, Step, Stop, Walk, Window};
+use crate::error::{Error, ErrorKind, Fault};
+use crate::format::{self, CLEAN_LEN, SegmentHeader};
+use crate::quarantine::{COPY_LEN, Copy};
+use crate::reader::{self, Frames, Step, Stop, Unsound, Walk, Window};
 use crate::segment::{self, SegmentInfo};
 use crate::writer::{Journal, JournalOptions};
-
-const COPY_LEN: usize = 256 << 10;
 
 /// How the journal ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +83,6 @@ pub struct Recovery {
     last: SegmentInfo,
     last_seq: u64,
     last_chain: [u8; 32],
-    synced_len: u64,
     tail: Tail,
 }
 
@@ -148,7 +146,6 @@ impl Recovery {
                 last: info,
                 last_seq: end.walk.last_seq,
                 last_chain: end.walk.last_chain,
-                synced_len: end.walk.synced_len,
                 tail: end.tail,
             });
         }
@@ -222,10 +219,13 @@ impl Recovery {
     /// Turns the scan into a journal that takes frames.
     ///
     /// Cuts a torn tail, after copying its bytes into the directory `quarantine` (created if
-    /// absent, beside its parent). Writes again and syncs whatever is not known to be on disk:
-    /// after a failed sync the operating system may still show bytes that it never wrote. So every
-    /// frame of the journal that is returned is durable. A crash at any point leaves a journal
-    /// that can be scanned again.
+    /// absent, beside its parent). Then makes durable what is not known to be on disk: after a
+    /// failed sync the operating system may still show bytes that it never wrote. The last segment
+    /// of a journal that was not closed is therefore copied into a new file, which is synced and
+    /// takes its place; writing the bytes over themselves would not do (DESIGN.md "Torn or
+    /// corrupt"). From one that was closed only the mark is cut off, until it is closed again. So
+    /// every frame of the journal that is returned is durable. A crash at any point leaves a
+    /// journal that can be scanned again.
     ///
     /// * `witness_seq`: a frame that some other component proves durable, as for
     ///   [`check_witness`](Recovery::check_witness).
@@ -234,9 +234,14 @@ impl Recovery {
     /// * [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): the options are out of range.
     /// * [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): the witness knows more. Nothing was
     ///   changed.
-    /// * [`ErrorKind::Io`](crate::ErrorKind::Io): scan and try again; nothing sound is lost.
+    /// * [`ErrorKind::Io`](crate::ErrorKind::Io): scan and try again; nothing sound is lost. Also
+    ///   if there is no room for the copy, or if the bytes are not those of the scan any more.
+    ///
+    /// # Cost
+    /// Two syncs. If the journal was not closed, also one copy of the last segment, which is read
+    /// once more; if its tail is torn, also a copy of that, with three more syncs.
     pub fn into_journal(
-        self,
+        mut self,
         options: JournalOptions,
         witness_seq: Option<u64>,
         quarantine: &Path,
@@ -250,13 +255,20 @@ impl Recovery {
                 .map_err(|error| Error::io("remove", &tmp, error))?;
         }
         let path = &self.last.path;
-        let file = env
+        let mut file = env
             .open(path, Access::ReadWrite)
             .map_err(|error| Error::io("open for writing", path, error))?;
-        let end = self.last.len_bytes;
         let mut cut = None;
         if let Tail::Torn { offset, len, .. } = self.tail {
-            let quarantined_as = self.quarantine(&file, offset, len, quarantine)?;
+            let copy = Copy {
+                file: &file,
+                path,
+                what: "torn tail",
+                offset,
+                len,
+            };
+            let stem = format!("{:016}-at-{offset:012}", self.last.segment);
+            let quarantined_as = copy.keep(env, quarantine, &stem, "cut")?;
             let file = path.clone();
             cut = Some(Cut {
                 file,
@@ -265,13 +277,21 @@ impl Recovery {
                 quarantined_as,
             });
         }
-        if cut.is_some() || self.last.sealed {
+        if self.tail == Tail::Clean {
+            // All before the mark had been synced when it was written, but the mark itself may be
+            // nowhere but in the cache, and its disk space beyond repair: frames that followed it
+            // there would be lost with it, however often they were synced. Without the mark they
+            // get space of their own. A crash from here on leaves a journal without the mark, or
+            // with a torn one, and no frame fewer.
+            let end = self.last.len_bytes.saturating_sub(CLEAN_LEN as u64);
             file.set_len(end)
                 .map_err(|error| Error::io("truncate", path, error))?;
+            file.sync_all()
+                .map_err(|error| Error::io("sync", path, error))?;
+            self.last.len_bytes = end;
+        } else {
+            file = self.copy_last(&file)?;
         }
-        rewrite(&file, path, self.synced_len, end)?;
-        file.sync_all()
-            .map_err(|error| Error::io("sync", path, error))?;
         env.sync_dir(&self.dir)
             .map_err(|error| Error::io("sync", &self.dir, error))?;
 
@@ -282,85 +302,81 @@ impl Recovery {
             clean: self.tail == Tail::Clean,
             cut,
         };
-        let allocated = file
-            .len_bytes()
-            .map_err(|error| Error::io("measure", path, error))?;
         let journal = Journal::resume(crate::writer::Resume {
             env: self.env,
             dir: self.dir,
             options,
             segments: self.segments,
+            allocated: self.last.len_bytes,
             last: self.last,
             file,
-            allocated,
             last_seq: self.last_seq,
             last_chain: self.last_chain,
-            clean: report.clean,
         });
         Ok((journal, report))
     }
 
-    /// Copies the torn bytes; durable on return.
-    fn quarantine(
+    /// Puts a copy of the last segment, up to the end of its last sound frame, in its place, and
+    /// returns it. Its bytes are durable; that they have the name is not, before the directory is
+    /// synced.
+    fn copy_last(&self, file: &Arc<dyn EnvFile>) -> Result<Arc<dyn EnvFile>, Error> {
+        let env = self.env.as_ref();
+        let tmp = self.dir.join(segment::tmp_name(self.last.segment));
+        let copy = env
+            .create_new(&tmp)
+            .map_err(|error| Error::io("create", &tmp, error))?;
+        let replaced = self.write_copy(file, &copy, &tmp).and_then(|()| {
+            env.replace(&tmp, &self.last.path)
+                .map_err(|error| Error::io("replace", &self.last.path, error))
+        });
+        if let Err(error) = replaced {
+            segment::discard(env, &tmp);
+            return Err(error);
+        }
+        Ok(copy)
+    }
+
+    /// Fills and syncs the copy.
+    fn write_copy(
         &self,
         file: &Arc<dyn EnvFile>,
-        offset: u64,
-        len: u64,
-        dir: &Path,
-    ) -> Result<PathBuf, Error> {
-        let env = self.env.as_ref();
-        match env.create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("create", dir, error));
-            }
-            _ => {}
-        }
-        // Also where it existed: an earlier attempt may have died before this sync.
-        let parent = dir.parent().unwrap_or(dir);
-        env.sync_dir(parent)
-            .map_err(|error| Error::io("sync", parent, error))?;
-
-        let taken = env
-            .list(dir)
-            .map_err(|error| Error::io("list", dir, error))?;
-        let stem = format!("{:016}-at-{offset:012}", self.last.segment);
-        let name = (0..=taken.len())
-            .map(|attempt| format!("{stem}-{attempt}.cut"))
-            .find(|name| !taken.iter().any(|other| other == name.as_str()))
-            .unwrap_or_else(|| format!("{stem}.cut"));
-        let (tmp, path) = (dir.join(format!("{stem}.tmp")), dir.join(name));
-        let created = match env.create_new(&tmp) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                env.remove_tmp(&tmp)
-                    .map_err(|error| Error::io("remove", &tmp, error))?;
-                env.create_new(&tmp)
-            }
-            result => result,
+        copy: &Arc<dyn EnvFile>,
+        tmp: &Path,
+    ) -> Result<(), Error> {
+        let SegmentInfo {
+            path,
+            header,
+            len_bytes,
+            ..
+        } = &self.last;
+        let whole = Copy {
+            file,
+            path,
+            what: "segment",
+            offset: 0,
+            len: *len_bytes,
         };
-        let copy = created.map_err(|error| Error::io("create", &tmp, error))?;
-        let end = offset.saturating_add(len);
-        let mut window = Window::new(file.clone(), self.last.path.clone(), end);
-        let mut at = offset;
-        while at < end {
-            let bytes = window.bytes(at, COPY_LEN)?;
-            if bytes.is_empty() {
-                let fault = Fault::Truncated {
-                    need: end,
-                    have: at,
-                };
-                return Err(Error::corrupt(&self.last.path, at, "torn tail", fault));
+        whole.write_to(copy, tmp)?;
+        // The scan may have seen bytes that only the cache had, and the cache may have let go of
+        // them since. So the copy is asked whether it holds what the scan found.
+        let scanned = segment::read_header(copy, tmp)
+            .and_then(|copied| Ok((copied, scan_last(copy.clone(), tmp, header, *len_bytes)?)));
+        let same = match scanned {
+            Ok((copied, end)) => {
+                copied == *header
+                    && end.sealed == self.last.sealed
+                    && (end.walk.offset, end.walk.last_seq, end.walk.last_chain)
+                        == (*len_bytes, self.last_seq, self.last_chain)
             }
-            copy.write_at(bytes, at - offset)
-                .map_err(|error| Error::io("write", &tmp, error))?;
-            at += bytes.len() as u64;
+            Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+            Err(_) => false,
+        };
+        if !same {
+            let changed = io::Error::other("it changed while it was being opened");
+            return Err(Error::io("copy", path, changed));
         }
         copy.sync_all()
-            .map_err(|error| Error::io("sync", &tmp, error))?;
-        env.rename(&tmp, &path)
-            .map_err(|error| Error::io("rename", &tmp, error))?;
-        env.sync_dir(dir)
-            .map_err(|error| Error::io("sync", dir, error))?;
-        Ok(path)
+            .map_err(|error| Error::io("sync", tmp, error))
     }
 }
 
@@ -409,7 +425,7 @@ fn scan_last(
         }
         if sealed {
             let offset = walk.offset;
-            break Some(Damage {
+            break Some(Unsound {
                 offset,
                 what: "segment",
                 fault: Fault::Leftover,
@@ -503,24 +519,4 @@ fn examine(
         at += bytes.len() as u64;
     }
     Ok(rest)
-}
-
-/// Writes the bytes of a part of a file over themselves, so that a sync writes them to disk.
-fn rewrite(file: &Arc<dyn EnvFile>, path: &Path, start: u64, end: u64) -> Result<(), Error> {
-    let mut window = Window::new(file.clone(), path.to_owned(), end);
-    let mut at = start;
-    while at < end {
-        let bytes = window.bytes(at, COPY_LEN)?;
-        if bytes.is_empty() {
-            let fault = Fault::Truncated {
-                need: end,
-                have: at,
-            };
-            return Err(Error::corrupt(path, at, "segment", fault));
-        }
-        file.write_at(bytes, at)
-            .map_err(|error| Error::io("write", path, error))?;
-        at += bytes.len() as u64;
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Segment files: their names, their first page, and how a new one comes to be.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,8 +67,8 @@ pub(crate) struct Listing {
     pub(crate) segments: Vec<u64>,
     /// Segments that were being prepared when the process died.
     pub(crate) unfinished: Vec<u64>,
-    /// Number of files that the journal knows nothing of.
-    pub(crate) foreign: usize,
+    /// Names that the journal knows nothing of.
+    pub(crate) foreign: Vec<OsString>,
 }
 
 pub(crate) fn list(env: &dyn Env, dir: &Path) -> Result<Listing, Error> {
@@ -76,16 +77,18 @@ pub(crate) fn list(env: &dyn Env, dir: &Path) -> Result<Listing, Error> {
         .list(dir)
         .map_err(|error| Error::io("list", dir, error))?
     {
-        let name = name.to_str().unwrap_or_default();
-        if let Some(segment) = parse_file_name(name) {
+        let text = name.to_str().unwrap_or_default();
+        if let Some(segment) = parse_file_name(text) {
             listing.segments.push(segment);
-        } else if let Some(segment) = parse_tmp_name(name) {
+        } else if let Some(segment) = parse_tmp_name(text) {
             listing.unfinished.push(segment);
         } else {
-            listing.foreign += 1;
+            listing.foreign.push(name);
         }
     }
     listing.segments.sort_unstable();
+    listing.unfinished.sort_unstable();
+    listing.foreign.sort_unstable();
     Ok(listing)
 }
 
@@ -104,14 +107,18 @@ pub(crate) fn open(
     let len = file
         .len_bytes()
         .map_err(|error| Error::io("measure", path, error))?;
+    let header = read_header(&file, path)?;
+    Ok((file, header, len))
+}
+
+/// Reads and checks the first page of a segment.
+pub(crate) fn read_header(file: &Arc<dyn EnvFile>, path: &Path) -> Result<SegmentHeader, Error> {
     let mut page = vec![0; PAGE_LEN];
     let have = file
         .read_at(&mut page, 0)
         .map_err(|error| Error::io("read", path, error))?;
     page.truncate(have);
-    let header = SegmentHeader::decode(&page)
-        .map_err(|fault| Error::corrupt(path, 0, "segment header", fault))?;
-    Ok((file, header, len))
+    SegmentHeader::decode(&page).map_err(|fault| Error::corrupt(path, 0, "segment header", fault))
 }
 
 /// Why a new segment could not be made.
@@ -123,6 +130,15 @@ pub(crate) enum StageError {
     Poison(Error),
 }
 
+impl StageError {
+    /// For those who begin anew after a failed sync, so that nothing need be poisoned.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Failed(error) | Self::Poison(error) => error,
+        }
+    }
+}
+
 /// A complete, synced segment that only lacks its name.
 #[derive(Debug)]
 pub(crate) struct Staged {
@@ -130,7 +146,7 @@ pub(crate) struct Staged {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
     pub(crate) allocated: u64,
-    tmp: PathBuf,
+    pub(crate) tmp: PathBuf,
 }
 
 /// Writes and syncs a new segment under a temporary name.
@@ -210,7 +226,7 @@ impl Staged {
 }
 
 /// Frees the space of an unfinished file. A failure does no harm: the next attempt removes it.
-fn discard(env: &dyn Env, tmp: &Path) {
+pub(crate) fn discard(env: &dyn Env, tmp: &Path) {
     drop(env.remove_tmp(tmp));
 }
 

@@ -122,7 +122,6 @@ pub(crate) struct Resume {
     pub(crate) allocated: u64,
     pub(crate) last_seq: u64,
     pub(crate) last_chain: [u8; 32],
-    pub(crate) clean: bool,
 }
 
 impl Journal {
@@ -148,7 +147,7 @@ impl Journal {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 let listing = segment::list(env.as_ref(), dir)?;
                 let strange = listing.unfinished.iter().any(|segment| *segment != 1);
-                if strange || listing.foreign > 0 || !listing.segments.is_empty() {
+                if strange || !listing.foreign.is_empty() || !listing.segments.is_empty() {
                     let message = format!("{} is not empty", dir.display());
                     return Err(Error::invalid(message));
                 }
@@ -183,11 +182,10 @@ impl Journal {
             allocated: staged.allocated,
             last_seq: 0,
             last_chain: [0; 32],
-            clean: false,
         }))
     }
 
-    /// A journal whose every frame is durable.
+    /// A journal whose every frame is durable, and that does not end in a clean mark.
     pub(crate) fn resume(parts: Resume) -> Self {
         let mut sealed_segments = parts.segments;
         sealed_segments.retain(|info| info.segment != parts.last.segment);
@@ -207,7 +205,7 @@ impl Journal {
                 last_seq: parts.last_seq,
                 durable_seq: parts.last_seq,
                 last_chain: parts.last_chain,
-                clean: parts.clean,
+                clean: false,
                 appended_bytes: 0,
                 unsettled: false,
                 poison: None,
@@ -403,6 +401,7 @@ impl Journal {
         };
         self.put_closing(live, Kind::Footer, &footer.encode())?;
         live.current.sealed = true;
+        live.clean = false;
         Ok(())
     }
 

@@ -5,7 +5,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use blocknet_wal::{ErrorKind, InjectedError, Injection, Journal, JournalOptions, MemEnv, Tail};
+use blocknet_wal::{
+    EnvOp, ErrorKind, InjectedError, Injection, Journal, JournalOptions, MemEnv, Tail,
+};
 
 use crate::model::{Commit, Rng, as_index, assert_frames, create, from_environment, reopen, scan};
 
@@ -204,10 +206,119 @@ fn a_recovered_journal_is_closed_and_opened_clean() {
         journal.close().expect("no faults");
         assert_eq!(env.contents(&env.paths()[0]), before);
     }
-    // A mark in the middle is stepped over.
-    let (journal, _) = reopen(shared.clone(), options, None).expect("sound");
-    commit.append_to(&journal, 2).expect("no faults");
+    // While it is open, there is no mark; what is appended takes its place.
+    let (journal, report) = reopen(shared.clone(), options, None).expect("sound");
+    assert!(report.clean);
+    assert_eq!(*scan(&env).expect("sound").tail(), Tail::Unclean);
+    let info = &journal.segments()[0];
+    assert_eq!(info.len_bytes, before.expect("there").len() as u64 - 80);
+    let position = commit.append_to(&journal, 2).expect("no faults");
+    assert_eq!(position.offset_bytes, info.len_bytes);
     journal.close().expect("no faults");
     let commits = [commit.clone(), commit];
     assert_frames(scan(&env).expect("sound").frames(1), 1, &commits);
+}
+
+#[test]
+fn a_crash_after_the_mark_was_cut_costs_no_commit() {
+    let options = JournalOptions::default();
+    let (mut clean, mut unclean) = (0, 0);
+    for seed in 0..100 {
+        let env = MemEnv::new(seed);
+        let journal = create(&env, options).expect("no faults");
+        let commits: Vec<_> = (0..3)
+            .map(|number| Commit::new(seed + number, 300))
+            .collect();
+        for (seq, commit) in (1..).zip(&commits) {
+            commit.append_to(&journal, seq).expect("no faults");
+        }
+        journal.close().expect("no faults");
+        // The cut, its sync, the sync of the directory.
+        for nth in 1..=3 {
+            let env = env.kill();
+            env.inject(Injection {
+                ops: &[EnvOp::SetLen, EnvOp::SyncAll, EnvOp::SyncDir],
+                nth,
+                lasting: true,
+                error: InjectedError::Io,
+            });
+            let shared = Arc::new(env.clone());
+            let error = reopen(shared, options, Some(3)).expect_err("it fails");
+            assert_eq!(error.kind(), ErrorKind::Io);
+            env.heal();
+            for env in [env.crash(nth), env] {
+                let (journal, report) = reopen(Arc::new(env), options, Some(3)).expect("sound");
+                assert_eq!(report.cut, None);
+                *(if report.clean {
+                    &mut clean
+                } else {
+                    &mut unclean
+                }) += 1;
+                assert_frames(journal.frames(1), 1, &commits);
+            }
+        }
+    }
+    assert!(clean > 50 && unclean > 50, "{clean} {unclean}");
+}
+
+/// Releases before wrote on after the mark.
+#[test]
+fn a_mark_in_the_middle_is_stepped_over() {
+    let options = JournalOptions::default();
+    let body = |len: usize| Commit {
+        body: vec![7; len],
+        erasable: vec![],
+        ..Commit::new(1, 0)
+    };
+    // Of one seed, so of one salt.
+    let [closed, longer] = [0, 80].map(|more| {
+        let env = MemEnv::new(8);
+        let journal = create(&env, options).expect("no faults");
+        body(16 + more).append_to(&journal, 1).expect("no faults");
+        if more == 0 {
+            journal.close().expect("no faults");
+        } else {
+            body(40).append_to(&journal, 2).expect("no faults");
+        }
+        env
+    });
+    let path = closed.paths()[0].clone();
+    let [mut bytes, tail] = [&closed, &longer].map(|env| env.contents(&path).expect("there"));
+    bytes.extend_from_slice(&tail[bytes.len()..]);
+    closed.set_contents(&path, &bytes);
+    let commits = [body(16), body(40)];
+    let recovery = scan(&closed).expect("sound");
+    assert_eq!(*recovery.tail(), Tail::Unclean);
+    assert_frames(recovery.frames(1), 1, &commits);
+    let (journal, report) = reopen(Arc::new(closed), options, Some(2)).expect("sound");
+    assert!(!report.clean && report.cut.is_none());
+    assert_frames(journal.frames(1), 1, &commits);
+}
+
+#[test]
+fn who_reads_a_closed_journal_does_not_need_its_mark() {
+    let env = MemEnv::new(3);
+    let options = JournalOptions::default();
+    let journal = create(&env, options).expect("no faults");
+    let commit = Commit::new(1, 100);
+    commit.append_to(&journal, 1).expect("no faults");
+    journal.close().expect("no faults");
+    let recovery = scan(&env).expect("sound");
+    assert_eq!(*recovery.tail(), Tail::Clean);
+    let commits = [commit.clone()];
+    // The writer cuts the mark off, and then writes where it was.
+    let (journal, _) = reopen(Arc::new(env.clone()), options, None).expect("sound");
+    assert_frames(recovery.frames(1), 1, &commits);
+    commit.append_to(&journal, 2).expect("no faults");
+    assert_frames(recovery.frames(1), 1, &commits);
+    // What was lost is still noticed.
+    let path = env.paths()[0].clone();
+    let bytes = env.contents(&path).expect("there");
+    env.set_contents(&path, &bytes[..4096 + 90]);
+    let mut frames = recovery.frames(1).expect("reads nothing");
+    let error = frames
+        .next()
+        .expect("an error")
+        .expect_err("a frame is gone");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
 }

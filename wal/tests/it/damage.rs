@@ -14,17 +14,17 @@ const ERASED_SEQ: u64 = 2;
 const STATE_LEN: u64 = 8;
 
 /// A journal of three segments with one erased section, all of it synced.
-struct Sample {
-    env: MemEnv,
-    frames: Vec<Frame>,
-    paths: Vec<PathBuf>,
-    /// Bytes that mean nothing: what was erased.
-    inert: Range<u64>,
+pub(crate) struct Sample {
+    pub(crate) env: MemEnv,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) paths: Vec<PathBuf>,
+    /// Bytes that mean nothing: what was erased, in segment 1.
+    pub(crate) inert: Range<u64>,
     closed: bool,
 }
 
 impl Sample {
-    fn new(closed: bool) -> Self {
+    pub(crate) fn new(closed: bool) -> Self {
         let env = MemEnv::new(5);
         let journal = create(&env, small_segments()).expect("no faults");
         let mut erased = None;
@@ -70,7 +70,7 @@ impl Sample {
         let erased = sample
             .frames
             .iter()
-            .filter(|frame| frame.erasable == Erasable::Erased);
+            .filter(|frame| matches!(frame.erasable, Erasable::Erased { .. }));
         assert_eq!(
             erased.map(|frame| frame.seq).collect::<Vec<_>>(),
             [ERASED_SEQ]
@@ -83,7 +83,7 @@ impl Sample {
         self.frames.len() as u64
     }
 
-    fn contents(&self, segment: usize) -> Vec<u8> {
+    pub(crate) fn contents(&self, segment: usize) -> Vec<u8> {
         self.env.contents(&self.paths[segment]).expect("there")
     }
 
@@ -319,7 +319,7 @@ fn a_missing_swapped_or_foreign_segment_is_found() {
 }
 
 /// Bit by bit, as in the definition; slow and independent.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             (crc >> 1) ^ (0xedb8_8320 * (crc & 1))

@@ -97,6 +97,109 @@ fn a_failed_sync_poisons_at_every_site_and_reopening_tells_the_truth() {
     }
 }
 
+fn fail(env: &MemEnv, ops: &'static [EnvOp], nth: u64, error: InjectedError) {
+    env.inject(Injection {
+        ops,
+        nth,
+        lasting: false,
+        error,
+    });
+}
+
+/// In the same boot the cache shows the mark, and the disk has, in part or in whole, zeros in its
+/// place that take no bytes any more. Nothing that is acknowledged later may lie there.
+#[test]
+fn what_follows_a_mark_whose_sync_failed_is_durable() {
+    for seed in 0..300 {
+        let env = MemEnv::new(seed);
+        let journal = create(&env, small_segments()).expect("no faults");
+        // So that the mark ends anywhere in a sector.
+        let first = Commit::new(seed, 600);
+        first.append_to(&journal, 1).expect("no faults");
+        fail(&env, &[EnvOp::SyncAll], 1, InjectedError::Io);
+        let error = journal.close().expect_err("the sync of the mark fails");
+        assert_eq!(error.kind(), ErrorKind::Poisoned);
+        assert_eq!(*scan(&env).expect("sound").tail(), Tail::Clean);
+        let mut commits = vec![first];
+        for _ in 0..2 {
+            let shared = Arc::new(env.clone());
+            let last = commits.len() as u64;
+            let (journal, report) = reopen(shared, small_segments(), Some(last)).expect("sound");
+            assert!(report.clean && report.last_seq == last);
+            commits.push(commit(seed));
+            let last = commits.len() as u64;
+            commits[commits.len() - 1]
+                .append_to(&journal, last)
+                .expect("no faults");
+            assert_eq!(journal.sync().expect("no faults"), last);
+            let crashed = scan(&env.crash(seed)).expect("sound");
+            assert_frames(crashed.frames(1), 1, &commits);
+            journal.close().expect("no faults");
+            let crashed = scan(&env.crash(seed)).expect("sound");
+            assert_eq!(*crashed.tail(), Tail::Clean);
+        }
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_the_copy_is_an_error_that_leaves_the_journal_as_it_was() {
+    let env = MemEnv::new(1);
+    let journal = create(&env, small_segments()).expect("no faults");
+    let mut acked = 0;
+    work(&journal, &mut acked).expect("no faults");
+    drop(journal);
+    let image = |env: &MemEnv| {
+        let paths = env.paths();
+        let bytes: Vec<_> = paths.iter().map(|path| env.contents(path)).collect();
+        (paths, bytes)
+    };
+    let before = image(&env);
+    for ops in [&[EnvOp::CreateNew][..], &[EnvOp::Write], &[EnvOp::Replace]] {
+        fail(&env, ops, 1, InjectedError::NoSpace);
+        let shared = Arc::new(env.clone());
+        let error = reopen(shared, small_segments(), Some(acked)).expect_err("full");
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(image(&env) == before, "{ops:?}");
+    }
+    let (journal, _) = reopen(Arc::new(env), small_segments(), Some(acked)).expect("sound");
+    assert_frames(journal.frames(1), 1, &commits(COMMITS));
+}
+
+/// What only the cache had can be gone by the time it is copied.
+#[test]
+fn bytes_that_vanish_between_scan_and_copy_are_noticed() {
+    let env = MemEnv::new(1);
+    let journal = create(&env, small_segments()).expect("no faults");
+    for seq in 1..=2 {
+        commit(seq).append_to(&journal, seq).expect("no faults");
+    }
+    let info = journal.segments()[0].clone();
+    let second = journal.frames(2).expect("sound").next().expect("there");
+    let second = second.expect("sound").position;
+    drop(journal);
+    let bytes = env.contents(&info.path).expect("there");
+    let at = |place: u64| usize::try_from(place).expect("small");
+    for gone in [
+        at(second.offset_bytes)..at(info.len_bytes),
+        at(info.len_bytes) - 100..at(info.len_bytes),
+        at(second.offset_bytes)..at(second.offset_bytes) + 8,
+        0..8,
+    ] {
+        env.set_contents(&info.path, &bytes);
+        let recovery = scan(&env).expect("sound");
+        assert_eq!(recovery.last_seq(), 2);
+        let mut changed = bytes.clone();
+        changed[gone].fill(0);
+        env.set_contents(&info.path, &changed);
+        let opened = recovery.into_journal(small_segments(), None, "quarantine".as_ref());
+        let error = opened.expect_err("not what was scanned");
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.to_string().contains("changed while"), "{error}");
+        assert_eq!(env.contents(&info.path), Some(changed));
+        assert_eq!(env.paths(), std::slice::from_ref(&info.path));
+    }
+}
+
 #[test]
 fn a_failed_change_is_taken_back_and_can_be_repeated_at_every_site() {
     for nth in 1..=count(EnvOp::CHANGES) {

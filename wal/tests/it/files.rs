@@ -8,11 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use blocknet_wal::{
-    Access, Env, ErrorKind, FRAME_LEN_BYTES_MAX, FileEnv, FrameRef, Journal, JournalOptions,
-    Recovery, Tail,
+    Access, Env, ErrorKind, FRAME_LEN_BYTES_MAX, FileEnv, Found, Frame, FrameRef, Journal,
+    JournalOptions, Page, Recovery, SegmentRewrite, Survey, Tail,
 };
 
-use crate::model::{Commit, STORE_ID, assert_frames, small_segments};
+use crate::model::{Commit, STORE_ID, as_index, assert_frames, small_segments};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("there").permissions().mode() & 0o777
@@ -77,6 +77,12 @@ fn commits_are_written_read_recovered_and_private() {
         (mode(&quarantine), mode(&cut.quarantined_as)),
         (0o700, 0o600)
     );
+    // The segment is a copy of the one that was torn.
+    assert_eq!(mode(&last.path), 0o600);
+    let whole = image
+        .get(..usize::try_from(last.len_bytes).expect("small"))
+        .expect("there");
+    assert_eq!(fs::read(&last.path).expect("read"), whole);
     for (seq, commit) in (21..=40).zip(&commits[20..]) {
         commit.append_to(&journal, seq).expect("appended");
     }
@@ -167,6 +173,101 @@ fn links_pipes_and_directories_are_not_opened() {
     file.allocate(10_000).expect("room");
     file.allocate(5).expect("nothing to do");
     assert_eq!(file.len_bytes().expect("measured"), 10_000);
+}
+
+#[test]
+fn a_file_is_replaced_in_one_step_and_a_link_is_not_followed() {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| temporary.path().join(name);
+    for name in ["old", "new", "other"] {
+        fs::write(path(name), name).expect("written");
+    }
+    let replace = |from: &str, to: &str| FileEnv.replace(&path(from), &path(to));
+    replace("new", "old").expect("replaced");
+    assert_eq!(fs::read(path("old")).expect("read"), b"new");
+    assert!(!path("new").exists());
+    symlink(path("other"), path("link")).expect("linked");
+    replace("old", "link").expect("replaced");
+    assert_eq!(fs::read(path("other")).expect("read"), b"other");
+    let metadata = fs::symlink_metadata(path("link")).expect("there");
+    assert!(metadata.is_file());
+    fs::create_dir(path("directory")).expect("created");
+    assert!(replace("link", "directory").is_err() && path("link").exists());
+    assert!(replace("absent", "link").is_err() && path("link").exists());
+}
+
+#[test]
+fn a_damaged_segment_is_rewritten_and_the_old_one_kept_privately() {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let dir = temporary.path().join("journal");
+    let quarantine = temporary.path().join("quarantine");
+    let journal = create(&dir).expect("created");
+    let commits: Vec<_> = (1..=4).map(|seq| Commit::new(seq, 600)).collect();
+    for (seq, commit) in (1..).zip(&commits) {
+        commit.append_to(&journal, seq).expect("appended");
+    }
+    journal.close().expect("closed");
+    let path = journal.segments()[0].path.clone();
+    let mut damaged = fs::read(&path).expect("read");
+    damaged[5000] ^= 1;
+    fs::write(&path, &damaged).expect("written");
+
+    let survey = Survey::new(Arc::new(FileEnv), &dir).expect("listed");
+    let mut rewrite = None;
+    for found in survey.walk(1).expect("opened") {
+        match found.expect("read") {
+            Found::Page(page) => {
+                let begun = SegmentRewrite::begin(Arc::new(FileEnv), &dir, &page);
+                rewrite = Some(begun.expect("begun"));
+            }
+            Found::Frame(Frame { seq, .. }) => {
+                push_commit(rewrite.as_mut().expect("begun"), seq, &commits);
+            }
+            Found::Damage(damage) => {
+                let seq = damage.frame.expect("its header is sound").seq;
+                push_commit(rewrite.as_mut().expect("begun"), seq, &commits);
+            }
+            _ => {}
+        }
+    }
+    let kept = rewrite.expect("begun").finish(false, &quarantine);
+    let kept = kept.expect("finished").expect("there was one");
+    assert_eq!(kept, quarantine.join("0000000000000001-0.wal"));
+    assert_eq!(fs::read(&kept).expect("read"), damaged);
+    assert_eq!((mode(&quarantine), mode(&kept)), (0o700, 0o600));
+    assert_eq!(mode(&path), 0o600);
+    assert_frames(scan(&dir).expect("sound").frames(1), 1, &commits);
+
+    // What is no file is not moved aside.
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("created");
+    let page = Page {
+        store_id: STORE_ID,
+        segment: 1,
+        first_seq: 1,
+        prev_chain: [0; 32],
+    };
+    let rewrite = SegmentRewrite::begin(Arc::new(FileEnv), &dir, &page).expect("begun");
+    let refused = rewrite.finish(false, &quarantine).expect_err("a directory");
+    assert_eq!(refused.kind(), ErrorKind::Io);
+    assert!(path.is_dir());
+    assert_eq!(fs::read_dir(&dir).expect("listed").count(), 1);
+}
+
+fn push_commit(rewrite: &mut SegmentRewrite, seq: u64, commits: &[Commit]) {
+    let Commit {
+        chain,
+        body,
+        erasable,
+    } = &commits[as_index(seq)];
+    rewrite
+        .push(&FrameRef {
+            seq,
+            chain,
+            body,
+            erasable,
+        })
+        .expect("follows");
 }
 
 #[test]

@@ -5,4 +5,6 @@ mod damage;
 mod faults;
 mod files;
 mod model;
+mod rewrite;
+mod survey;
 mod threads;

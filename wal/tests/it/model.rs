@@ -113,6 +113,18 @@ pub(crate) fn assert_frames(frames: Result<Frames, Error>, from_seq: u64, commit
     assert_eq!(seq, commits.len() as u64 + 1, "every commit has its frame");
 }
 
+/// The bytes that a hex listing shows; rows left out are zeros.
+pub(crate) fn from_hex(listing: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for line in listing.lines() {
+        let mut words = line.split_whitespace();
+        let offset = words.next().expect("an offset");
+        bytes.resize(usize::from_str_radix(offset, 16).expect("hex"), 0);
+        bytes.extend(words.map(|word| u8::from_str_radix(word, 16).expect("hex")));
+    }
+    bytes
+}
+
 /// Commit 1 is the first of a list.
 pub(crate) fn as_index(seq: u64) -> usize {
     usize::try_from(seq - 1).expect("small")

@@ -54,6 +54,9 @@ impl Env for SlowDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.rename(from, to)
     }
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.replace(from, to)
+    }
     fn remove_tmp(&self, path: &Path) -> io::Result<()> {
         self.inner.remove_tmp(path)
     }

@@ -1,0 +1,607 @@
+//! What a commit body implies: the hashes of its versions, the roots of its blocks, and the rows it
+//! writes, as far as they follow from the body alone. And the way back: a body from the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use blocknet_geocode::{Block, NetSpec};
+use blocknet_kv::{Bytes, Read, Table};
+
+use crate::apply::{Bounds, commit_rows, decode_net};
+use crate::block::{BlockVersion, encode_origin};
+use crate::body::{
+    BlockTouch, Body, ClosingAt, CommitInfo, Definition, closing_hash, version_leaf,
+};
+use crate::codec::{Decoder, Encoder};
+use crate::entity::{Hull, Track};
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::hash::{Hash, merkle_root};
+use crate::key;
+use crate::layer::LayerId;
+use crate::ledger::Ledger;
+use crate::linking::decode_block;
+use crate::record::{Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment};
+use crate::touched::{Defined, Touched};
+
+use super::finding::{Code, Side};
+use super::sums::{Class, Sink};
+
+/// A body with everything that follows from it.
+pub(super) struct Content<'a> {
+    spec: &'a NetSpec,
+    net: &'a [u8; 16],
+    pub(super) body: &'a Body,
+    pub(super) hashes: Vec<Hash>,
+    /// Root over what the commit did in each block; none for a block it only created.
+    roots: BTreeMap<Block, Hash>,
+}
+
+/// A check that a body fails.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) code: Code,
+    /// Index of the version, where it is about one.
+    pub(super) index: Option<u32>,
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+impl Failed {
+    fn new(code: Code, expected: impl ToString, found: impl ToString) -> Self {
+        Self {
+            code,
+            index: None,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}
+
+/// The block of a place; `None` for NOWHERE and for codes that the spec cannot have written.
+pub(super) fn block_of(spec: &NetSpec, place: &Place, altitude_known: bool) -> Option<Block> {
+    if place.is_nowhere() {
+        return None;
+    }
+    Some(spec.block(&place.geocode(spec, altitude_known)?))
+}
+
+impl<'a> Content<'a> {
+    /// Hashes all versions. `None` when a place is one that no writer gives.
+    pub(super) fn of(spec: &'a NetSpec, net: &'a [u8; 16], body: &'a Body) -> Option<Self> {
+        let number = body.info.number;
+        let mut leaves: BTreeMap<Block, Vec<(Vec<u8>, u32, Hash)>> = BTreeMap::new();
+        let mut hashes = Vec::with_capacity(body.assertions.len());
+        for (index, header) in (0..).zip(&body.assertions) {
+            let version = Version {
+                commit: number,
+                index,
+            };
+            let hash = header.hash(net, version);
+            hashes.push(hash);
+            if header.is_absence() {
+                continue;
+            }
+            let block = block_of(spec, &header.place, header.altitude_known())?;
+            let leaf = (record_key(header), index, hash);
+            leaves.entry(block).or_default().push(leaf);
+        }
+        for closing in &body.closings {
+            let header = body.assertions.get(closing.assertion as usize)?;
+            let block = block_of(spec, &closing.place, closing.altitude_known)?;
+            let closed = key::record(&closing.place, &key::entity(header.layer, &header.id));
+            let hash = closing_hash(*hashes.get(closing.assertion as usize)?);
+            let leaf = (closed, closing.assertion, hash);
+            leaves.entry(block).or_default().push(leaf);
+        }
+        let roots = leaves
+            .into_iter()
+            .map(|(block, mut leaves)| {
+                leaves.sort_unstable();
+                let root = merkle_root(
+                    leaves
+                        .iter()
+                        .map(|(record_key, _, hash)| version_leaf(record_key, *hash)),
+                );
+                (block, root)
+            })
+            .collect();
+        Some(Self {
+            spec,
+            net,
+            body,
+            hashes,
+            roots,
+        })
+    }
+
+    fn root(&self, block: &Block) -> Hash {
+        let none = || merkle_root(std::iter::empty::<[u8; 0]>());
+        self.roots.get(block).copied().unwrap_or_else(none)
+    }
+
+    /// What of the body does not fit its own hashes. Block hashes are not among them: they need
+    /// the blocks' versions before.
+    pub(super) fn check(&self, erasable: Option<&[u8]>) -> Vec<Failed> {
+        let mut failed = Vec::new();
+        let info = &self.body.info;
+        let hash = info.compute_hash(self.net);
+        if hash != info.hash {
+            failed.push(Failed::new(Code::CommitHash, hash, info.hash));
+        }
+        let root = Body::blocks_root(&self.body.blocks);
+        if root != info.blocks_root {
+            failed.push(Failed::new(Code::BlocksRoot, root, info.blocks_root));
+        }
+        let touched: BTreeSet<Block> = self.body.blocks.iter().map(|touch| touch.block).collect();
+        if let Some(block) = self.roots.keys().find(|block| !touched.contains(block)) {
+            let found = format!("block {block} is not among the commit's blocks");
+            failed.push(Failed::new(Code::BlocksRoot, "all blocks touched", found));
+        }
+        let root = Body::unplaced_root(&self.body.definitions, &self.body.assertions, &self.hashes);
+        if root != info.unplaced_root {
+            failed.push(Failed::new(Code::UnplacedRoot, root, info.unplaced_root));
+        }
+        if let Some(erasable) = erasable {
+            self.check_payloads(erasable, &mut failed);
+        }
+        failed
+    }
+
+    fn check_payloads(&self, erasable: &[u8], failed: &mut Vec<Failed>) {
+        let mut input = Decoder(erasable);
+        for (index, header) in (0..).zip(&self.body.assertions) {
+            let part = input
+                .array::<SALT_LEN_BYTES>()
+                .and_then(|salt| Ok((salt, input.raw(header.payload_len as usize)?)));
+            let Ok((salt, payload)) = part else {
+                let found = "the section ends early";
+                failed.push(Failed::new(Code::Payload, "a payload", found));
+                return;
+            };
+            let found = commitment(&salt, payload);
+            if found != header.commitment {
+                failed.push(Failed {
+                    index: Some(index),
+                    ..Failed::new(Code::Payload, header.commitment, found)
+                });
+            }
+        }
+        if !input.0.is_empty() {
+            let found = format!("{} bytes too many", input.0.len());
+            failed.push(Failed::new(Code::Payload, "the end of the section", found));
+        }
+    }
+
+    /// Hands out every row that follows from the body, and the links of the version chains.
+    pub(super) fn emit(&self, sink: &mut dyn Sink) {
+        let number = self.body.info.number;
+        for ((index, header), hash) in (0..).zip(&self.body.assertions).zip(&self.hashes) {
+            let version = Version {
+                commit: number,
+                index,
+            };
+            emit_version(sink, Side::Journal, &record_key(header), version, *hash);
+            let entity = key::entity(header.layer, &header.id);
+            let track = Track {
+                ordinal: header.ordinal,
+                version,
+                valid: header.valid,
+                flags: header.flags,
+                place: header.place,
+                hull: Hull::of(header.valid),
+            };
+            emit_track(sink, Side::Journal, &entity, &track);
+            emit_chain(sink, Side::Journal, &entity, header.ordinal, *hash);
+            if header.ordinal > 1 {
+                let before = header.ordinal - 1;
+                emit_chain(sink, Side::Tables, &entity, before, header.previous);
+            }
+        }
+        for closing in &self.body.closings {
+            let Some(header) = self.body.assertions.get(closing.assertion as usize) else {
+                continue;
+            };
+            let version = Version {
+                commit: number,
+                index: closing.assertion,
+            };
+            let closed = key::record(&closing.place, &key::entity(header.layer, &header.id));
+            let row = Closing {
+                valid: header.valid,
+                moved_to: header.place,
+            };
+            let history_key = key::history(&closed, version);
+            sink.row(Side::Journal, Class::Closing, &history_key, &row.encode());
+        }
+        for touch in &self.body.blocks {
+            let row_key = key::block(&touch.block, number);
+            let mut value = Encoder::with_capacity(96);
+            value.raw(&touch.hash.0).raw(&self.root(&touch.block).0);
+            value.u64(touch.rows);
+            encode_origin(&mut value, touch.created.as_ref());
+            sink.row(Side::Journal, Class::Block, &row_key, &value.0);
+        }
+        let left = self.body.blocks.iter().filter_map(|touch| {
+            let bare = touch.created.is_none() && !self.roots.contains_key(&touch.block);
+            bare.then_some(&touch.block)
+        });
+        for (row_key, value) in commit_rows(self.body, left) {
+            sink.row(Side::Journal, Class::Commit, &row_key, &value);
+        }
+        let layers: BTreeSet<LayerId> = self
+            .body
+            .assertions
+            .iter()
+            .map(|header| header.layer)
+            .collect();
+        for layer in layers {
+            let row_key = key::moment(layer, self.body.info.recorded, number);
+            let bounds = Bounds::of_layer(self.body, layer).encode();
+            sink.row(Side::Journal, Class::Moment, &row_key, &bounds);
+        }
+    }
+
+    /// Whether the body's versions hash to the block versions that its commit names, going by what
+    /// the tables say of the blocks before. `None` when they do not say.
+    pub(super) fn proven_by(&self, read: &dyn Read) -> Option<bool> {
+        for touch in &self.body.blocks {
+            let row_key = key::block(&touch.block, self.body.info.number);
+            let row = read.get(key::BLOCKS, &row_key).ok()??;
+            let (_, mut version) = decode_block(self.spec, &row_key, &row).ok()?;
+            version.root = self.root(&touch.block);
+            version.rows = touch.rows;
+            version.origin.clone_from(&touch.created);
+            if version.compute_hash(self.net, &touch.block) != touch.hash {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+}
+
+fn record_key(header: &Header) -> Vec<u8> {
+    key::record(&header.place, &key::entity(header.layer, &header.id))
+}
+
+pub(super) fn emit_version(
+    sink: &mut dyn Sink,
+    side: Side,
+    record_key: &[u8],
+    version: Version,
+    hash: Hash,
+) {
+    sink.row(
+        side,
+        Class::Version,
+        &key::history(record_key, version),
+        &hash.0,
+    );
+}
+
+/// A track without its hull, which follows from the rows before it.
+pub(super) fn emit_track(sink: &mut dyn Sink, side: Side, entity: &[u8], track: &Track) {
+    let plain = Track {
+        hull: Hull::of(track.valid),
+        ..*track
+    };
+    let row_key = key::track(entity, track.ordinal);
+    sink.row(side, Class::Track, &row_key, &plain.encode());
+}
+
+/// The hash of an entity's version: what it is on one side, what follows it names on the other.
+pub(super) fn emit_chain(sink: &mut dyn Sink, side: Side, entity: &[u8], ordinal: u64, hash: Hash) {
+    sink.row(side, Class::Chain, &key::track(entity, ordinal), &hash.0);
+}
+
+/// A row of `blocks` as the journal knows it.
+pub(super) fn emit_block(sink: &mut dyn Sink, row_key: &[u8], version: &BlockVersion) {
+    let mut value = Encoder::with_capacity(96);
+    value.raw(&version.hash.0).raw(&version.root.0);
+    value.u64(version.rows);
+    encode_origin(&mut value, version.origin.as_ref());
+    sink.row(Side::Tables, Class::Block, row_key, &value.0);
+}
+
+/// A commit as the tables give it back.
+#[derive(Debug)]
+pub(crate) struct Rebuilt {
+    pub(crate) body: Body,
+    pub(crate) erasable: Vec<u8>,
+}
+
+/// Why a commit cannot be had back from the tables, and which of its versions are missing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unproven {
+    pub(crate) why: String,
+    /// Record key, version, what is wrong.
+    pub(crate) versions: Vec<(Vec<u8>, Version, String)>,
+}
+
+impl Unproven {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            versions: Vec::new(),
+        }
+    }
+}
+
+/// Damage is an answer here; only the operating system's failures stay errors.
+fn readable<T>(result: Result<T>) -> Result<std::result::Result<T, String>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.kind() == ErrorKind::Io => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+fn get(
+    read: &dyn Read,
+    table: Table,
+    row_key: &[u8],
+) -> Result<std::result::Result<Option<Bytes>, String>> {
+    readable(read.get(table, row_key).map_err(Error::from))
+}
+
+/// A version's row, wherever it stands.
+fn version_row(
+    read: &dyn Read,
+    record_key: &[u8],
+    version: Version,
+) -> Result<std::result::Result<Bytes, String>> {
+    let history_key = key::history(record_key, version);
+    let mut why = "its row is missing".to_owned();
+    for (table, row_key) in [
+        (key::HISTORY, history_key.as_slice()),
+        (key::RECORDS, record_key),
+    ] {
+        match get(read, table, row_key)? {
+            Ok(Some(row)) => {
+                if RowRef::decode(&row).is_ok_and(|decoded| decoded.version == version) {
+                    return Ok(Ok(row));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => why = error,
+        }
+    }
+    Ok(Err(why))
+}
+
+/// Salts and payloads of a body, from the rows of the tables; each is held against its commitment.
+pub(crate) fn payloads(
+    read: &dyn Read,
+    body: &Body,
+) -> Result<std::result::Result<Vec<u8>, Unproven>> {
+    let mut erasable = Vec::new();
+    let mut missing = Vec::new();
+    for (index, header) in (0..).zip(&body.assertions) {
+        let version = Version {
+            commit: body.info.number,
+            index,
+        };
+        let record_key = record_key(header);
+        let row = match version_row(read, &record_key, version)? {
+            Ok(row) => row,
+            Err(why) => {
+                missing.push((record_key, version, why));
+                continue;
+            }
+        };
+        match RowRef::decode(&row) {
+            Ok(row) if commitment(&row.salt, row.payload) == header.commitment => {
+                erasable.extend_from_slice(&row.salt);
+                erasable.extend_from_slice(row.payload);
+            }
+            Ok(_) => {
+                let why = "its payload does not fit its commitment".to_owned();
+                missing.push((record_key, version, why));
+            }
+            Err(fault) => missing.push((record_key, version, fault.to_string())),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Ok(erasable));
+    }
+    Ok(Err(Unproven {
+        why: format!("{} of its payloads are not in the tables", missing.len()),
+        versions: missing,
+    }))
+}
+
+/// Gives back the body of a commit from the tables, and proves it: every version hashes into its
+/// block version, every block version into the commit hash `expected`.
+///
+/// # Errors
+/// Only when the operating system fails; what cannot be proven is an answer.
+pub(crate) fn rebuild(
+    read: &dyn Read,
+    spec: &NetSpec,
+    net: &[u8; 16],
+    number: u64,
+    expected: Hash,
+) -> Result<std::result::Result<Rebuilt, Unproven>> {
+    macro_rules! proven {
+        ($result:expr) => {
+            match $result {
+                Ok(value) => value,
+                Err(why) => return Ok(Err(Unproven::new(why))),
+            }
+        };
+    }
+    let info = proven!(header(read, number)?);
+    if info.hash != expected || info.compute_hash(net) != expected {
+        return Ok(Err(Unproven::new(format!(
+            "the tables' header of commit {number} does not hash to {expected}"
+        ))));
+    }
+    let touched = proven!(readable(Touched::load(read, spec, number))?);
+    let definitions = proven!(definitions(read, &touched)?);
+
+    let (mut assertions, mut erasable, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, record_key) in (0..).zip(&touched.versions) {
+        let version = Version {
+            commit: number,
+            index,
+        };
+        let row = match version_row(read, record_key, version)? {
+            Ok(row) => row,
+            Err(why) => {
+                missing.push((record_key.clone(), version, why));
+                continue;
+            }
+        };
+        match whole_version(spec, &row, record_key) {
+            Ok((header, row)) => {
+                assertions.push(header);
+                erasable.extend_from_slice(&row.salt);
+                erasable.extend_from_slice(row.payload);
+            }
+            Err(why) => missing.push((record_key.clone(), version, why)),
+        }
+    }
+    if !missing.is_empty() {
+        return Ok(Err(Unproven {
+            why: format!("{} of its versions are not in the tables", missing.len()),
+            versions: missing,
+        }));
+    }
+    let mut closings = Vec::with_capacity(touched.closings.len());
+    for closed in &touched.closings {
+        let place =
+            proven!(Place::of_key(&closed.record_key, spec).map_err(|fault| fault.to_string()));
+        if closed.index as usize >= assertions.len() || place.is_nowhere() {
+            return Ok(Err(Unproven::new("its list of closing rows is damaged")));
+        }
+        closings.push(ClosingAt {
+            assertion: closed.index,
+            place,
+            altitude_known: closed.altitude_known,
+        });
+    }
+    let mut body = Body {
+        info,
+        definitions,
+        assertions,
+        closings,
+        blocks: Vec::new(),
+    };
+    let blocks = {
+        let Some(content) = Content::of(spec, net, &body) else {
+            return Ok(Err(Unproven::new("a place is one that is never written")));
+        };
+        let mut names: BTreeSet<Block> = content.roots.keys().copied().collect();
+        names.extend(touched.created.iter().chain(&touched.left));
+        let mut blocks = Vec::with_capacity(names.len());
+        for block in names {
+            let row_key = key::block(&block, number);
+            let Some(row) = proven!(get(read, key::BLOCKS, &row_key)?) else {
+                let why = format!("its version of block {block} is missing");
+                return Ok(Err(Unproven::new(why)));
+            };
+            let (_, version) = proven!(readable(decode_block(spec, &row_key, &row))?);
+            if version.root != content.root(&block)
+                || version.compute_hash(net, &block) != version.hash
+            {
+                let why = format!("its versions do not hash into its version of block {block}");
+                return Ok(Err(Unproven::new(why)));
+            }
+            blocks.push(BlockTouch {
+                block,
+                hash: version.hash,
+                rows: version.rows,
+                created: version.origin,
+            });
+        }
+        blocks
+    };
+    body.blocks = blocks;
+    let failed = match Content::of(spec, net, &body) {
+        Some(content) => content.check(Some(&erasable)),
+        None => return Ok(Err(Unproven::new("a place is one that is never written"))),
+    };
+    if let Some(failed) = failed.first() {
+        return Ok(Err(Unproven::new(format!(
+            "{}: expected {}, found {}",
+            failed.code.name(),
+            failed.expected,
+            failed.found
+        ))));
+    }
+    Ok(Ok(Rebuilt { body, erasable }))
+}
+
+/// The header of a commit as the tables have it.
+pub(super) fn header(
+    read: &dyn Read,
+    number: u64,
+) -> Result<std::result::Result<CommitInfo, String>> {
+    let row = match get(read, key::COMMITS, &key::commit(number, 0))? {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(Err("its header is missing from the tables".to_owned())),
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut input = Decoder(&row);
+    let info = CommitInfo::decode(&mut input).and_then(|info| {
+        input.finish()?;
+        Ok(info)
+    });
+    Ok(match info {
+        Ok(info) if info.number == number => Ok(info),
+        Ok(info) => Err(format!("its header is that of commit {}", info.number)),
+        Err(fault) => Err(fault.to_string()),
+    })
+}
+
+fn definitions(
+    read: &dyn Read,
+    touched: &Touched,
+) -> Result<std::result::Result<Vec<Definition>, String>> {
+    if touched.defined.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let ledger = match readable(Ledger::load(read))? {
+        Ok(Some(ledger)) => ledger,
+        Ok(None) => return Ok(Err("the tables have no layers".to_owned())),
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut definitions = Vec::new();
+    for defined in &touched.defined {
+        definitions.push(match defined {
+            Defined::Net => match net_of(read)? {
+                Ok((_, spec)) => Definition::Net(spec),
+                Err(why) => return Ok(Err(why)),
+            },
+            Defined::Layer(id) => match ledger.layers.get(id) {
+                Some(state) => Definition::Layer(*id, state.def.clone()),
+                None => return Ok(Err(format!("layer {} is missing", id.number()))),
+            },
+        });
+    }
+    Ok(Ok(definitions))
+}
+
+/// The net's identity and spec as the tables have them.
+pub(super) fn net_of(read: &dyn Read) -> Result<std::result::Result<([u8; 16], NetSpec), String>> {
+    Ok(match get(read, key::META, key::NET)? {
+        Ok(Some(row)) => decode_net(&row).map_err(|fault: Fault| fault.to_string()),
+        Ok(None) => Err("the tables do not say which net this is".to_owned()),
+        Err(why) => Err(why),
+    })
+}
+
+/// A version's header and payload, held against its commitment and its key.
+fn whole_version<'r>(
+    spec: &NetSpec,
+    row: &'r [u8],
+    record_key: &[u8],
+) -> std::result::Result<(Header, RowRef<'r>), String> {
+    let row = RowRef::decode(row).map_err(|fault| fault.to_string())?;
+    let header = row.header(spec).map_err(|fault| fault.to_string())?;
+    if self::record_key(&header) != record_key {
+        return Err("its header has another place or entity".to_owned());
+    }
+    if commitment(&row.salt, row.payload) != header.commitment {
+        return Err("its payload does not fit its commitment".to_owned());
+    }
+    Ok((header, row))
+}

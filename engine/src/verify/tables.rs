@@ -1,0 +1,806 @@
+//! The checks that go table by table. Each runs through one table once, past what cannot be read.
+
+use std::collections::BTreeMap;
+
+use blocknet_geocode::Block;
+use blocknet_kv::{KeyRange, Table};
+
+use crate::apply::encode_net;
+use crate::block::Held;
+use crate::entity::{Head, Path, Track, run_len};
+use crate::error::{ErrorKind, Fault, Result};
+use crate::hash::Hash;
+use crate::key;
+use crate::layer::LayerId;
+use crate::ledger::Ledger;
+use crate::linking::{decode_block, decode_link};
+use crate::record::{HeaderRef, Peeked, Place, RowRef, Version, commitment, version_hash};
+use crate::time::Moment;
+use crate::zone::{self, Heights, Rows};
+
+use super::around::Surroundings;
+use super::content::{emit_block, emit_chain, emit_track, emit_version, header};
+use super::finding::{Code, Finding, Remedy, Side};
+use super::rows::{Gap, each_row};
+use super::sums::{Class, Sink};
+use super::{Run, TablesRead};
+
+/// Tracks of one entity that are kept in memory; longer paths are read again row by row.
+const TRACKS_MAX: usize = 1 << 16;
+
+/// Registry heads of commits that are kept in memory.
+const HEADS_MAX: usize = 1 << 16;
+
+/// What the tables add up to.
+#[derive(Debug, Default)]
+pub(super) struct TableTotals {
+    pub(super) rows: u64,
+    pub(super) levels: BTreeMap<u8, Rows>,
+    pub(super) layers: BTreeMap<LayerId, LayerTotals>,
+    pub(super) genes: u64,
+}
+
+/// What the tracks say of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerTotals {
+    pub(super) live: u64,
+    pub(super) watermark: Moment,
+}
+
+impl Default for LayerTotals {
+    fn default() -> Self {
+        Self {
+            live: 0,
+            watermark: Moment::MIN,
+        }
+    }
+}
+
+impl TableTotals {
+    pub(super) fn join(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.genes += other.genes;
+        for (level, rows) in other.levels {
+            let own = self.levels.entry(level).or_default();
+            own.live += rows.live;
+            own.past += rows.past;
+        }
+        for (layer, totals) in other.layers {
+            let own = self.layers.entry(layer).or_default();
+            own.live += totals.live;
+            own.watermark = own.watermark.max(totals.watermark);
+        }
+    }
+}
+
+/// The jobs, those that take longest first.
+pub(super) const JOBS: &[Table] = &[
+    key::HISTORY,
+    key::RECORDS,
+    key::TRACKS,
+    key::BLOCKS,
+    key::ENTITIES,
+    key::COMMITS,
+    key::LINKS,
+    key::EDGES,
+    key::ZONES,
+    key::MOMENTS,
+    key::META,
+];
+
+/// Runs through one table.
+pub(super) struct Job<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) tables: &'a TablesRead<'a>,
+    pub(super) sink: &'a mut dyn Sink,
+    pub(super) totals: TableTotals,
+}
+
+impl Job<'_> {
+    pub(super) fn table(&mut self, table: Table) -> Result<()> {
+        match table {
+            key::RECORDS | key::HISTORY => self.versions(table),
+            key::TRACKS => self.tracks(),
+            key::BLOCKS => self.blocks(),
+            key::LINKS => self.links(),
+            key::EDGES => self.edges(),
+            key::ZONES => self.zones(),
+            key::META => self.meta(),
+            key::ENTITIES => self.entities(),
+            _ => self.plain(table),
+        }
+    }
+
+    fn each(
+        &mut self,
+        table: Table,
+        mut row: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let (run, read) = (self.run, self.tables.read);
+        let mut bytes = 0;
+        each_row(
+            read,
+            table,
+            &KeyRange::all(),
+            &mut |row_key, value| {
+                bytes += (row_key.len() + value.len()) as u64;
+                if bytes > 1 << 20 {
+                    run.progress(std::mem::take(&mut bytes));
+                }
+                self.totals.rows += 1;
+                row(self, row_key, value)
+            },
+            &mut |gap| run.report(unreadable(key::table_name(table), gap)),
+        )?;
+        run.progress(bytes);
+        Ok(())
+    }
+
+    /// Reports a row that cannot be decoded.
+    fn broken(&self, table: Table, row_key: &[u8], fault: impl std::fmt::Display) {
+        self.run.report(
+            Finding::new(Side::Tables, Code::Row, Remedy::Journal)
+                .row(key::table_name(table), row_key)
+                .found(fault),
+        );
+    }
+
+    /// A check that could not be made because of damage that is reported where it is met.
+    fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::Io => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn versions(&mut self, table: Table) -> Result<()> {
+        let mut zones = Zones::new(table);
+        self.each(table, |job, row_key, value| {
+            let place = match Place::of_key(row_key, &job.run.spec) {
+                Ok(place) => place,
+                Err(fault) => {
+                    job.broken(table, row_key, fault);
+                    return Ok(());
+                }
+            };
+            let heights = match job.version(table, &place, row_key, value) {
+                Ok(heights) => heights,
+                Err(fault) => {
+                    job.broken(table, row_key, fault);
+                    Heights::NONE
+                }
+            };
+            if place.is_nowhere() {
+                return Ok(());
+            }
+            let level = job.totals.levels.entry(place.level()).or_default();
+            if table == key::RECORDS {
+                level.live += 1;
+            } else {
+                level.past += 1;
+            }
+            zones.add(job, &place, heights)
+        })?;
+        zones.finish(self)
+    }
+
+    /// Checks one row of `records` or `history`; returns the altitudes it adds to its zones.
+    fn version(
+        &mut self,
+        table: Table,
+        place: &Place,
+        row_key: &[u8],
+        value: &[u8],
+    ) -> Result<Heights, Fault> {
+        let (record_key, version) = if table == key::RECORDS {
+            (row_key, None)
+        } else {
+            let (record_key, version) = key::split_history(row_key)?;
+            (record_key, Some(version))
+        };
+        let row = match Peeked::decode(value, &self.run.spec)? {
+            Peeked::Closing(closing) => {
+                let version = version.ok_or(Fault::Value {
+                    what: "form of a live head",
+                })?;
+                if !self.run.is_lost(version.commit) {
+                    let value = closing.encode();
+                    self.sink.row(Side::Tables, Class::Closing, row_key, &value);
+                }
+                return Ok(Heights::NONE);
+            }
+            Peeked::Version(row, _) => row,
+        };
+        let header = row.header_ref(&self.run.spec)?;
+        if version.is_some_and(|version| version != row.version) || header.place != *place {
+            return Err(Fault::Value {
+                what: "key of a version",
+            });
+        }
+        let entity = key::entity(header.layer, header.id);
+        if record_key.get(place.as_bytes().len()..) != Some(&entity[..]) {
+            return Err(Fault::Value {
+                what: "entity in the key",
+            });
+        }
+        self.payload(table, row_key, &row, &header);
+        let hash = version_hash(&self.run.net, row.version, row.header);
+        if !self.run.is_lost(row.version.commit) {
+            emit_version(self.sink, Side::Tables, record_key, row.version, hash);
+        }
+        if table == key::RECORDS {
+            self.sink.row(
+                Side::Tables,
+                Class::Live,
+                row_key,
+                &encode_version(row.version),
+            );
+        }
+        Ok(header.extent.as_ref().map_or(Heights::NONE, Heights::of))
+    }
+
+    fn payload(&self, table: Table, row_key: &[u8], row: &RowRef<'_>, header: &HeaderRef<'_>) {
+        let found = commitment(&row.salt, row.payload);
+        if found != header.commitment {
+            self.run.report(
+                Finding::new(Side::Tables, Code::Payload, Remedy::Journal)
+                    .row(key::table_name(table), row_key)
+                    .version(row.version)
+                    .entity(header.layer, header.id)
+                    .expected(header.commitment)
+                    .found(found),
+            );
+        }
+    }
+
+    fn tracks(&mut self) -> Result<()> {
+        let mut group = Group::default();
+        self.each(key::TRACKS, |job, row_key, value| {
+            let Some((entity, ordinal)) = row_key.split_last_chunk::<8>() else {
+                job.broken(key::TRACKS, row_key, "the key is too short");
+                return Ok(());
+            };
+            let ordinal = !u64::from_be_bytes(*ordinal);
+            let track = match Track::decode(ordinal, value, &job.run.spec) {
+                Ok(track) => track,
+                Err(fault) => {
+                    job.broken(key::TRACKS, row_key, fault);
+                    return Ok(());
+                }
+            };
+            if !job.run.is_lost(track.version.commit) {
+                emit_track(job.sink, Side::Tables, entity, &track);
+            }
+            if group.entity != entity {
+                let done = std::mem::take(&mut group);
+                job.path(&done)?;
+                group.entity = entity.to_vec();
+                group.versions = ordinal;
+            }
+            group.seen += 1;
+            if group.tracks.len() < TRACKS_MAX {
+                group.tracks.push(track);
+            }
+            Ok(())
+        })?;
+        self.path(&group)
+    }
+
+    /// Derives an entity's head from its whole path, and checks the hulls on the way.
+    fn path(&mut self, group: &Group) -> Result<()> {
+        if group.entity.is_empty() {
+            return Ok(());
+        }
+        let (run, read) = (self.run, self.tables.read);
+        let path = Path {
+            read,
+            spec: &run.spec,
+            entity: &group.entity,
+        };
+        let whole = group.seen == group.versions;
+        let kept = whole && group.tracks.len() as u64 == group.seen;
+        // A path with a hole is reported where the row is missing; its head cannot be judged.
+        let derived = if whole {
+            Self::unless_damaged(self.derive(&path, group, kept))?
+        } else {
+            None
+        };
+        let head = match derived {
+            Some(head) => Some(head),
+            None => Self::unless_damaged(path.head())?.flatten(),
+        };
+        if let Some(head) = head {
+            emit_head(self.sink, Side::Journal, &group.entity, head);
+        }
+        Ok(())
+    }
+
+    fn derive(&mut self, path: &Path<'_>, group: &Group, kept: bool) -> Result<Head> {
+        let layer = key::parse_entity(&group.entity)
+            .map_err(|fault| fault.in_table("tracks", &group.entity))?
+            .0;
+        let mut head = Head::NEW;
+        let mut watermark = Moment::MIN;
+        for ordinal in 1..=group.versions {
+            let track_at = |ordinal: u64| -> Result<Track> {
+                let index = group.versions.checked_sub(ordinal);
+                match index.and_then(|index| group.tracks.get(usize::try_from(index).ok()?)) {
+                    Some(track) if kept => Ok(*track),
+                    _ => path.track(ordinal),
+                }
+            };
+            let track = track_at(ordinal)?;
+            let half = run_len(ordinal) / 2;
+            let mut hull = crate::entity::Hull::of(track.valid);
+            if half > 0 {
+                hull = hull
+                    .join(track_at(ordinal - 1)?.hull)
+                    .join(track_at(ordinal - 1 - half)?.hull);
+            }
+            if hull != track.hull {
+                self.run.report(
+                    Finding::new(Side::Tables, Code::Hull, Remedy::Journal)
+                        .row("tracks", &key::track(&group.entity, ordinal))
+                        .version(track.version),
+                );
+            }
+            head.advance(&track, Hash::ZERO);
+            if let Some(last) = &head.last {
+                watermark = watermark.max(last.sole_from);
+            }
+        }
+        let totals = self.totals.layers.entry(layer).or_default();
+        totals.watermark = totals.watermark.max(watermark);
+        totals.live += u64::from(head.last.is_some_and(|last| !last.place.is_nowhere()));
+        Ok(head)
+    }
+
+    fn entities(&mut self) -> Result<()> {
+        self.each(key::ENTITIES, |job, row_key, value| {
+            let head = match Head::decode(value, &job.run.spec) {
+                Ok(head) => head,
+                Err(fault) => {
+                    job.broken(key::ENTITIES, row_key, fault);
+                    return Ok(());
+                }
+            };
+            emit_head(job.sink, Side::Tables, row_key, head);
+            emit_chain(job.sink, Side::Tables, row_key, head.versions, head.hash);
+            if let Some(last) = head.last.filter(|last| !last.place.is_nowhere()) {
+                let record_key = key::record(&last.place, row_key);
+                let version = encode_version(last.version);
+                job.sink
+                    .row(Side::Journal, Class::Live, &record_key, &version);
+            }
+            Ok(())
+        })
+    }
+
+    fn blocks(&mut self) -> Result<()> {
+        let (run, tables) = (self.run, self.tables);
+        let mut around = Surroundings::new(tables.read, &run.spec);
+        let mut heads: BTreeMap<u64, Option<Hash>> = BTreeMap::new();
+        // The row before, which is the next newer one of its block or another block's oldest.
+        let mut newer: Option<Newer> = None;
+        let broken_chain = |newer: &Newer, found: &dyn std::fmt::Display| {
+            run.report(
+                Finding::new(Side::Tables, Code::BlockChain, Remedy::Journal)
+                    .row("blocks", &key::block(&newer.block, newer.commit))
+                    .commit(newer.commit)
+                    .block(newer.block)
+                    .expected(newer.previous)
+                    .found(found),
+            );
+        };
+        self.each(key::BLOCKS, |job, row_key, value| {
+            let (block, version) = match decode_block(&run.spec, row_key, value) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    job.broken(key::BLOCKS, row_key, error);
+                    return Ok(());
+                }
+            };
+            let commit = version.commit;
+            let finding = |code| {
+                Finding::new(Side::Tables, code, Remedy::Journal)
+                    .row("blocks", row_key)
+                    .commit(commit)
+                    .block(block)
+            };
+            match newer.take() {
+                Some(newer) if newer.block == block => {
+                    if newer.previous != version.hash {
+                        broken_chain(&newer, &version.hash);
+                    } else if newer.entered != (version.round, version.created) {
+                        broken_chain(&newer, &"another round or creating commit");
+                    }
+                }
+                Some(newer) if newer.previous != Hash::ZERO || newer.entered.1 != newer.commit => {
+                    broken_chain(&newer, &"no older version");
+                }
+                _ => {}
+            }
+            if job.newest_block(&mut around, &block, commit)? {
+                Self::unless_damaged(job.held(&mut around, &block, version.held()))?;
+            }
+            newer = Some(Newer {
+                block,
+                commit,
+                previous: version.previous,
+                entered: (version.round, version.created),
+            });
+            if !run.is_lost(commit) {
+                emit_block(job.sink, row_key, &version);
+            }
+            let hash = version.compute_hash(&run.net, &block);
+            if hash != version.hash {
+                run.report(finding(Code::BlockHash).expected(hash).found(version.hash));
+            }
+            let rank = version.rank(&block);
+            let genes = Self::unless_damaged(around.neighbours(&block, rank, commit, true))?;
+            job.totals.genes += version.genes.len() as u64;
+            if let Some(genes) = genes
+                && genes != version.genes
+            {
+                run.report(finding(Code::Gene));
+            }
+            if heads.len() > HEADS_MAX {
+                heads.clear();
+            }
+            let before = match heads.get(&(commit - 1)) {
+                Some(head) => *head,
+                None => {
+                    let head = match commit - 1 {
+                        0 => Some(Hash::ZERO),
+                        before => header(tables.read, before)?
+                            .ok()
+                            .map(|info| info.registry_head),
+                    };
+                    heads.insert(commit - 1, head);
+                    head
+                }
+            };
+            if let Some(before) = before
+                && before != version.registry_head
+            {
+                run.report(
+                    finding(Code::RegistryHead)
+                        .expected(before)
+                        .found(version.registry_head),
+                );
+            }
+            Ok(())
+        })?;
+        if let Some(newer) = newer
+            && (newer.previous != Hash::ZERO || newer.entered.1 != newer.commit)
+        {
+            broken_chain(&newer, &"no older version");
+        }
+        Ok(())
+    }
+
+    fn newest_block(
+        &self,
+        around: &mut Surroundings<'_>,
+        block: &Block,
+        commit: u64,
+    ) -> Result<bool> {
+        let versions = Self::unless_damaged(around.block(block))?.flatten();
+        let newest = versions.and_then(|versions| versions.newest());
+        Ok(newest.is_some_and(|newest| newest.commit == commit))
+    }
+
+    /// Checks what a block holds of its predecessors, and whether the registry holds it.
+    fn held(&self, around: &mut Surroundings<'_>, block: &Block, held: Held) -> Result<()> {
+        let read = self.tables.read;
+        for gene in around.around(block, u64::MAX, true)? {
+            let row_key = key::link(block, &gene.block);
+            let finding = || {
+                Finding::new(Side::Tables, Code::Link, Remedy::Journal)
+                    .row("links", &row_key)
+                    .commit(gene.commit)
+                    .block(gene.block)
+                    .expected(gene.hash)
+            };
+            match read.get(key::LINKS, &row_key)? {
+                None => self.run.report(finding().found("no row")),
+                Some(value) => match Held::decode(&value) {
+                    Ok(held) if (held.commit, held.hash) == (gene.commit, gene.hash) => {}
+                    Ok(held) => self.run.report(finding().found(held.hash)),
+                    // Reported where the table is run through.
+                    Err(_) => {}
+                },
+            }
+        }
+        let row_key = block.to_packed();
+        let is_edge = around.around(block, u64::MAX, false)?.is_empty();
+        let stored = read.get(key::EDGES, row_key.as_ref())?;
+        let stored = stored.map(|value| Held::decode(&value).ok());
+        let agrees = match stored {
+            None => !is_edge,
+            Some(None) => true, // reported where the table is run through
+            Some(Some(stored)) => is_edge && stored == held,
+        };
+        if !agrees {
+            self.run.report(
+                Finding::new(Side::Tables, Code::Registry, Remedy::Journal)
+                    .row("edges", row_key.as_ref())
+                    .commit(held.commit)
+                    .block(*block),
+            );
+        }
+        Ok(())
+    }
+
+    /// Rows of `links` that should not be there; those that should are checked with their blocks.
+    fn links(&mut self) -> Result<()> {
+        let (run, tables) = (self.run, self.tables);
+        let mut around = Surroundings::new(tables.read, &run.spec);
+        self.each(key::LINKS, |job, row_key, value| {
+            let (successor, predecessor, held) = match decode_link(&run.spec, row_key, value) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    job.broken(key::LINKS, row_key, error);
+                    return Ok(());
+                }
+            };
+            let before = Self::unless_damaged(around.around(&successor, u64::MAX, true))?;
+            if before.is_some_and(|before| before.iter().all(|gene| gene.block != predecessor)) {
+                run.report(
+                    Finding::new(Side::Tables, Code::Link, Remedy::Journal)
+                        .row("links", row_key)
+                        .commit(held.commit)
+                        .block(predecessor)
+                        .expected("no row"),
+                );
+            }
+            Ok(())
+        })
+    }
+
+    fn edges(&mut self) -> Result<()> {
+        let (run, tables) = (self.run, self.tables);
+        let mut around = Surroundings::new(tables.read, &run.spec);
+        self.each(key::EDGES, |job, row_key, value| {
+            let block = key::parse_edge(&run.spec, row_key)
+                .and_then(|block| Held::decode(value).map(|_| block));
+            let block = match block {
+                Ok(block) => block,
+                Err(fault) => {
+                    job.broken(key::EDGES, row_key, fault);
+                    return Ok(());
+                }
+            };
+            if Self::unless_damaged(around.block(&block))?.is_some_and(|found| found.is_none()) {
+                run.report(
+                    Finding::new(Side::Tables, Code::Registry, Remedy::Journal)
+                        .row("edges", row_key)
+                        .block(block)
+                        .expected("no row"),
+                );
+            }
+            Ok(())
+        })
+    }
+
+    /// Zones of cells in which nothing is filed; those with something are checked with the rows.
+    fn zones(&mut self) -> Result<()> {
+        let read = self.tables.read;
+        self.each(key::ZONES, |job, row_key, value| {
+            let (rows, range) = match zone::decode(value)
+                .and_then(|(rows, _)| Ok((rows, zone::range_of_key(row_key)?)))
+            {
+                Ok(decoded) => decoded,
+                Err(fault) => {
+                    job.broken(key::ZONES, row_key, fault);
+                    return Ok(());
+                }
+            };
+            for (table, count) in [(key::RECORDS, rows.live), (key::HISTORY, rows.past)] {
+                if count == 0 {
+                    continue;
+                }
+                let empty = read
+                    .cursor(table, &range)
+                    .map(|cursor| cursor.entry().is_none());
+                if Self::unless_damaged(empty.map_err(Into::into))? == Some(true) {
+                    job.zone(row_key, count, 0);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn zone(&self, row_key: &[u8], found: u64, expected: u64) {
+        self.run.report(
+            Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
+                .row("zones", row_key)
+                .expected(format!("{expected} rows"))
+                .found(format!("{found} rows")),
+        );
+    }
+
+    fn meta(&mut self) -> Result<()> {
+        let net = encode_net(&self.run.net, &self.run.spec);
+        let mut seen = false;
+        self.each(key::META, |job, row_key, value| {
+            let finding =
+                |code| Finding::new(Side::Tables, code, Remedy::Journal).row("meta", row_key);
+            if row_key == key::NET {
+                seen = true;
+                if value != net {
+                    job.run.report(finding(Code::RowDiffers));
+                }
+            } else if row_key != key::STATE && !key::is_layer(row_key) {
+                job.run.report(finding(Code::RowExtra));
+            }
+            Ok(())
+        })?;
+        if !seen {
+            self.run.report(
+                Finding::new(Side::Tables, Code::RowMissing, Remedy::Journal).row("meta", key::NET),
+            );
+        }
+        // Layers and state are compared with what the rest adds up to.
+        match Self::unless_damaged(Ledger::load(self.tables.read))? {
+            Some(_) => {}
+            None => self.broken(key::META, key::STATE, "the state row cannot be decoded"),
+        }
+        Ok(())
+    }
+
+    /// Tables whose rows follow from the journal as they are.
+    fn plain(&mut self, table: Table) -> Result<()> {
+        let class = if table == key::COMMITS {
+            Class::Commit
+        } else {
+            Class::Moment
+        };
+        self.each(table, |job, row_key, value| {
+            let commit = if table == key::COMMITS {
+                row_key
+                    .first_chunk()
+                    .map(|commit| u64::from_be_bytes(*commit))
+            } else {
+                key::parse_moment(row_key).ok().map(|(_, commit)| commit)
+            };
+            if !commit.is_some_and(|commit| job.run.is_lost(commit)) {
+                job.sink.row(Side::Tables, class, row_key, value);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn unreadable(table: &'static str, gap: Gap) -> Finding {
+    let mut finding = Finding::new(Side::Tables, Code::TableUnreadable, Remedy::Journal);
+    finding.table = Some(table);
+    finding.key = gap.after.or(gap.until);
+    // RocksDB names the file in its message, with the place in it.
+    let words: Vec<&str> = gap.error.split_whitespace().collect();
+    let file = words.iter().find(|word| word.contains(".sst"));
+    if let Some(name) = file.and_then(|path| path.rsplit('/').next()) {
+        finding.file = Some(format!("tables/{}", name.trim_end_matches([':', ','])));
+    }
+    let number_after = |word: &str| {
+        let at = words.iter().position(|found| *found == word)?;
+        words
+            .get(at + 1)?
+            .trim_end_matches([':', ',', ';'])
+            .parse()
+            .ok()
+    };
+    finding.offset_bytes = number_after("offset");
+    finding.len_bytes = number_after("size");
+    finding.found(gap.error)
+}
+
+fn encode_version(version: Version) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&version.commit.to_le_bytes());
+    bytes[8..].copy_from_slice(&version.index.to_le_bytes());
+    bytes
+}
+
+/// A head without its hash, which the version chain checks.
+fn emit_head(sink: &mut dyn Sink, side: Side, entity: &[u8], head: Head) {
+    let head = Head {
+        hash: Hash::ZERO,
+        ..head
+    };
+    sink.row(side, Class::Head, entity, &head.encode());
+}
+
+/// What a block version says of the next older one of its block.
+struct Newer {
+    block: Block,
+    commit: u64,
+    previous: Hash,
+    /// Round and creating commit, the same in all versions of a block.
+    entered: (u32, u64),
+}
+
+/// The tracks of one entity, newest first.
+#[derive(Default)]
+struct Group {
+    entity: Vec<u8>,
+    /// Ordinal of the newest.
+    versions: u64,
+    seen: u64,
+    /// The newest of them, as many as are kept.
+    tracks: Vec<Track>,
+}
+
+/// Counts the rows of one table by zone. Rows come in the order of places, so the rows of a zone
+/// of a level follow each other.
+struct Zones {
+    table: Table,
+    /// By depth: the zone being counted.
+    open: BTreeMap<(u8, u8), (Vec<u8>, u64, Heights)>,
+}
+
+impl Zones {
+    fn new(table: Table) -> Self {
+        Self {
+            table,
+            open: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, job: &Job<'_>, place: &Place, heights: Heights) -> Result<()> {
+        for depth in zone::zone_depths(place.level()) {
+            let row_key = zone::key_of(place, depth);
+            let slot = (place.level(), depth);
+            let is_new = match self.open.get_mut(&slot) {
+                Some((open, count, bounds)) if *open == row_key => {
+                    *count += 1;
+                    *bounds = bounds.join(heights);
+                    false
+                }
+                _ => true,
+            };
+            if is_new && let Some(done) = self.open.insert(slot, (row_key, 1, heights)) {
+                self.check(job, &done)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, job: &Job<'_>) -> Result<()> {
+        self.open
+            .values()
+            .try_for_each(|done| self.check(job, done))
+    }
+
+    fn check(&self, job: &Job<'_>, done: &(Vec<u8>, u64, Heights)) -> Result<()> {
+        let (row_key, count, heights) = done;
+        let stored = job.tables.read.get(key::ZONES, row_key).map_err(Into::into);
+        let Some(stored) = Job::unless_damaged(stored)? else {
+            return Ok(());
+        };
+        let Some(stored) = stored else {
+            job.zone(row_key, 0, *count);
+            return Ok(());
+        };
+        // One that cannot be decoded is reported where its table is run through.
+        let Ok((rows, bounds)) = zone::decode(&stored) else {
+            return Ok(());
+        };
+        let found = if self.table == key::RECORDS {
+            rows.live
+        } else {
+            rows.past
+        };
+        if found != *count {
+            job.zone(row_key, found, *count);
+        } else if bounds.join(*heights) != bounds {
+            job.run.report(
+                Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
+                    .row("zones", row_key)
+                    .expected("altitudes that hold those of its rows"),
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,415 @@
+//! Verification of nets in memory: whole ones, and ones with every row and every byte damaged.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use blocknet_geocode::NetSpec;
+use blocknet_kv::{Batch, Bytes, KeyRange, Read, Store, Table};
+use blocknet_wal::MemEnv;
+
+use super::*;
+use crate::net::{Inner, Writable};
+use crate::testing::{DIR, Rng, builder, day, from_environment, seeds};
+use crate::{Assertion, Commit, Extent, LayerDef, LayerId, Net, Valid};
+
+fn house(number: i64) -> Extent {
+    let width = 360.0 / f64::from(1 << 18);
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let west = (100.4 + number as f64) * width;
+    Extent::flat(west, 0.0001, west + 0.1 * width, 0.0002).between(1.0, 9.0)
+}
+
+fn put(id: &str, place: i64, from: i64, to: Option<i64>) -> Assertion {
+    let payload = format!("{{\"at\":{place},\"from\":{from}}}");
+    let valid = match to {
+        Some(to) => Valid::between(day(from), day(to)),
+        None => Valid::from(day(from)),
+    };
+    Assertion::state(LayerId::MAIN, id, house(place), payload).valid(valid)
+}
+
+/// A street with everything in it: changes, a removal, a move, a move after a gap, a correction in
+/// the past, a second layer, a house too large for its block.
+fn street(env: &MemEnv) -> Net {
+    let net = builder(env).create(DIR, NetSpec::city()).unwrap();
+    let commit = |assertions| net.commit(&Commit::new("registrar", assertions)).unwrap();
+    commit((0..4).map(|n| put(&n.to_string(), n, 0, None)).collect());
+    commit(vec![put("1", 1, 10, None), put("5", 2, 10, Some(20))]);
+    commit(vec![
+        Assertion::absence(LayerId::MAIN, "2").valid(Valid::from(day(30))),
+    ]);
+    commit(vec![put("3", 0, 40, None)]);
+    commit(vec![put("5", 3, 50, None)]);
+    commit(vec![put("1", 1, 5, None), put("1", 1, 60, None)]);
+    let permits = net
+        .create_layer(LayerDef::new("permits"), "clerk", "")
+        .unwrap();
+    let large = Extent::flat(1.0, 1.0, 2.0, 2.0);
+    commit(vec![Assertion::state(permits, "P", large, "wide")]);
+    for round in 0..6 {
+        commit(vec![put("7", round % 2, 100 + round, None)]);
+    }
+    net
+}
+
+fn writable(net: &Net) -> &Writable {
+    match &net.inner {
+        Inner::Writable(writable) => writable,
+        Inner::ReadOnly(_) => panic!("opened for writing"),
+    }
+}
+
+fn verified(env: &MemEnv, store: &dyn Store) -> (Verification, Diagnosis) {
+    let target = Target {
+        env: Arc::new(env.clone()),
+        dir: Path::new(DIR),
+        tables: TablesFound::Open(store.snapshot().unwrap()),
+    };
+    verify(&target, Depth::Full, &|_| ()).unwrap()
+}
+
+fn errors(verification: &Verification) -> Vec<String> {
+    verification.errors().map(ToString::to_string).collect()
+}
+
+fn all_rows(read: &dyn Read) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+    let mut rows = Vec::new();
+    for table in JOBS {
+        let mut cursor = read.cursor(*table, &KeyRange::all()).unwrap();
+        while let Some((row_key, value)) = cursor.entry() {
+            rows.push((*table, row_key.to_vec(), value.to_vec()));
+            cursor.advance().unwrap();
+        }
+    }
+    rows
+}
+
+fn with_row<T>(
+    store: &dyn Store,
+    (table, row_key, value): &(Table, Vec<u8>, Vec<u8>),
+    changed: Option<&[u8]>,
+    then: impl FnOnce() -> T,
+) -> T {
+    let write = |value: Option<&[u8]>| {
+        let mut batch = Batch::new();
+        match value {
+            Some(value) => batch.put(*table, row_key.clone(), Bytes::copy_from_slice(value)),
+            None => batch.delete(*table, row_key.clone()),
+        };
+        store.apply(&batch).unwrap();
+    };
+    write(changed);
+    let result = then();
+    write(Some(value));
+    result
+}
+
+#[test]
+fn a_whole_net_is_clean() {
+    let env = MemEnv::new(1);
+    let net = street(&env);
+    let (verification, _) = verified(&env, &*writable(&net).store);
+    assert_eq!(errors(&verification), [] as [&str; 0]);
+    assert!(verification.is_clean());
+    let audit = net.audit(|finding| panic!("{finding}")).unwrap();
+    assert_eq!(verification.commits, audit.commits);
+    assert_eq!(verification.versions, audit.versions);
+    assert_eq!(verification.block_versions, audit.block_versions);
+    assert_eq!(verification.genes, audit.genes);
+    assert_eq!(verification.head.0, 15);
+    assert!(verification.rows > 100 && verification.bytes > 10_000);
+    net.close().unwrap();
+    let closed = builder(&env).verify(DIR, Depth::Full, &|_| ()).unwrap();
+    assert!(closed.findings.is_empty(), "{:?}", closed.findings);
+    assert!(closed.is_clean());
+}
+
+#[test]
+fn every_missing_row_is_found_and_named() {
+    let env = MemEnv::new(1);
+    let net = street(&env);
+    let store = &*writable(&net).store;
+    let mut by_table: BTreeMap<&str, u32> = BTreeMap::new();
+    for row in all_rows(store) {
+        let (table, row_key, _) = &row;
+        let (found, _) = with_row(store, &row, None, || verified(&env, store));
+        let table = key::table_name(*table);
+        let named = found.findings.iter().any(|finding| {
+            let key_fits = finding.key.as_deref() == Some(row_key);
+            key_fits || finding.code == Code::TablesUnusable
+        });
+        assert!(
+            named,
+            "`{table}` {}: {:#?}",
+            hex_of(row_key),
+            errors(&found)
+        );
+        // A commit's own blocks are asked when its registry head is checked.
+        let blamed =
+            |finding: &Finding| finding.side == Side::Tables || finding.code == Code::RegistryHead;
+        assert!(found.errors().all(blamed), "{:#?}", errors(&found));
+        assert!(
+            found
+                .errors()
+                .all(|finding| finding.remedy == Remedy::Journal)
+        );
+        *by_table.entry(table).or_default() += 1;
+    }
+    assert_eq!(by_table.len(), JOBS.len(), "{by_table:?}");
+    assert!(verified(&env, store).0.is_clean());
+}
+
+#[test]
+fn every_changed_byte_of_every_row_is_found() {
+    let env = MemEnv::new(1);
+    let net = street(&env);
+    let store = &*writable(&net).store;
+    let seed = seeds(1).start;
+    let mut rng = Rng(seed);
+    let (mut flips, mut inert) = (0, Vec::new());
+    // All of them take a minute: BLOCKNET_STRIDE=1.
+    let stride = usize::try_from(from_environment("BLOCKNET_STRIDE", 8)).unwrap();
+    for row in all_rows(store) {
+        let (table, _, value) = &row;
+        let first = usize::try_from(rng.below(stride as u64)).unwrap();
+        for at in (first..value.len()).step_by(stride) {
+            let mut changed = value.clone();
+            changed[at] ^= 1 << rng.below(8);
+            let (found, _) = with_row(store, &row, Some(&changed), || verified(&env, store));
+            flips += 1;
+            if found.errors().next().is_none() {
+                inert.push((key::table_name(*table), at));
+            }
+        }
+    }
+    // Bounds of a zone are compared as bounds, since they never shrink: a wider one is no error.
+    let (zones, others): (Vec<_>, Vec<_>) =
+        inert.into_iter().partition(|(table, _)| *table == "zones");
+    println!(
+        "seed {seed}: {flips} flips, {} widened bounds of zones",
+        zones.len()
+    );
+    assert!(others.is_empty(), "seed {seed}: {others:?}");
+    assert!(
+        zones.iter().all(|(_, at)| *at >= 16),
+        "seed {seed}: {zones:?}"
+    );
+    assert!(flips > 10_000 / stride, "{flips}");
+}
+
+#[test]
+fn a_row_that_nobody_wrote_is_found() {
+    let env = MemEnv::new(1);
+    let net = street(&env);
+    let store = &*writable(&net).store;
+    let rows = all_rows(store);
+    let mut tables = BTreeMap::new();
+    for (table, row_key, value) in &rows {
+        let mut other = row_key.clone();
+        let at = other.len() - 1;
+        other[at] ^= 2;
+        if rows.iter().any(|(t, k, _)| t == table && *k == other) {
+            continue;
+        }
+        let mut batch = Batch::new();
+        batch.put(*table, other.clone(), Bytes::copy_from_slice(value));
+        store.apply(&batch).unwrap();
+        let (found, _) = verified(&env, store);
+        let mut batch = Batch::new();
+        batch.delete(*table, other.clone());
+        store.apply(&batch).unwrap();
+        let named = found
+            .errors()
+            .any(|finding| finding.key.as_ref() == Some(&other));
+        let name = key::table_name(*table);
+        assert!(named, "`{name}` {}: {:#?}", hex_of(&other), errors(&found));
+        *tables.entry(name).or_insert(0) += 1;
+    }
+    assert_eq!(tables.len(), JOBS.len(), "{tables:?}");
+}
+
+#[test]
+fn every_commit_can_be_had_back_from_the_tables_byte_for_byte() {
+    let env = MemEnv::new(1);
+    let net = street(&env);
+    let store = &*writable(&net).store;
+    let recovery = Recovery::scan(Arc::new(env.clone()), &Path::new(DIR).join("journal")).unwrap();
+    let mut commits = 0;
+    for frame in recovery.frames(1).unwrap() {
+        let frame = frame.unwrap();
+        let chain = Hash(frame.chain);
+        let rebuilt = rebuild(store, net.spec(), net.id(), frame.seq, chain).unwrap();
+        let rebuilt = rebuilt.unwrap_or_else(|why| panic!("commit {}: {why:?}", frame.seq));
+        assert_eq!(rebuilt.body.encode(), frame.body, "commit {}", frame.seq);
+        let blocknet_wal::Erasable::Present(erasable) = frame.erasable else {
+            panic!("nothing was erased");
+        };
+        assert_eq!(rebuilt.erasable, erasable, "commit {}", frame.seq);
+        commits += 1;
+        let other = Hash([7; 32]);
+        assert!(
+            rebuild(store, net.spec(), net.id(), frame.seq, other)
+                .unwrap()
+                .is_err()
+        );
+    }
+    assert_eq!(commits, 15);
+}
+
+/// Writes the journal of `env` anew with one commit changed, every checksum right; or without the
+/// commits from `cut` on.
+fn rewrite_journal(env: &MemEnv, cut: u64, change: impl Fn(&mut Body, &mut Vec<u8>) -> bool) {
+    let dir = Path::new(DIR).join("journal");
+    let shared: Arc<dyn Env> = Arc::new(env.clone());
+    let recovery = Recovery::scan(Arc::clone(&shared), &dir).unwrap();
+    let spec = NetSpec::city();
+    let frames: Vec<_> = recovery.frames(1).unwrap().map(Result::unwrap).collect();
+    let mut changed = false;
+    let mut page = blocknet_wal::Page {
+        store_id: recovery.store_id(),
+        segment: 1,
+        first_seq: 1,
+        prev_chain: [0; 32],
+    };
+    for segment in recovery.segments() {
+        let end = segment.first_seq + u64::MAX / 2;
+        let next = recovery
+            .segments()
+            .iter()
+            .find(|other| other.segment == segment.segment + 1);
+        let until = next.map_or(end, |next| next.first_seq).min(cut);
+        page.segment = segment.segment;
+        page.first_seq = segment.first_seq;
+        let begin = blocknet_wal::SegmentRewrite::begin(Arc::clone(&shared), &dir, &page);
+        let mut rewrite = begin.unwrap();
+        for frame in &frames {
+            if frame.seq < segment.first_seq || frame.seq >= until {
+                continue;
+            }
+            let mut body = crate::open::decode_body(frame, Some(&spec)).unwrap();
+            let blocknet_wal::Erasable::Present(mut erasable) = frame.erasable.clone() else {
+                panic!("nothing was erased");
+            };
+            changed |= change(&mut body, &mut erasable);
+            page.prev_chain = body.info.hash.0;
+            rewrite
+                .push(&blocknet_wal::FrameRef {
+                    seq: frame.seq,
+                    chain: &body.info.hash.0,
+                    body: &body.encode(),
+                    erasable: &erasable,
+                })
+                .unwrap();
+        }
+        let sealed = next.is_some() && cut > until;
+        rewrite
+            .finish(sealed, &Path::new(DIR).join("quarantine"))
+            .unwrap();
+    }
+    assert!(changed || cut < u64::MAX, "the attack did something");
+}
+
+fn codes(verification: &Verification, commit: u64) -> BTreeSet<&'static str> {
+    let of_commit = verification
+        .errors()
+        .filter(|finding| finding.commit == Some(commit));
+    of_commit.map(|finding| finding.code.name()).collect()
+}
+
+/// What each attacker leaves that can be found without anything remembered outside: the table in
+/// DESIGN.md, "Verify".
+#[test]
+fn attackers_on_the_journal_are_found_as_far_as_they_can_be() {
+    let street = || {
+        let env = MemEnv::new(1);
+        let net = street(&env);
+        (env, net)
+    };
+    // Changes a payload, and makes the frame's checksums right.
+    let (env, net) = street();
+    rewrite_journal(&env, u64::MAX, |body, erasable| {
+        if body.info.number == 3 {
+            erasable[20] ^= 1;
+        }
+        body.info.number == 3
+    });
+    let (found, diagnosis) = verified(&env, &*writable(&net).store);
+    assert_eq!(
+        codes(&found, 3),
+        BTreeSet::from(["PAYLOAD"]),
+        "{:#?}",
+        errors(&found)
+    );
+    assert!(diagnosis.from_tables.contains(3) && diagnosis.lost.is_empty());
+    assert!(
+        found
+            .errors()
+            .all(|finding| finding.remedy == Remedy::Tables)
+    );
+
+    // Makes the commitment anew as well: the versions no longer hash into their block versions.
+    let forge = |body: &mut Body, erasable: &mut Vec<u8>| {
+        if body.info.number != 3 {
+            return false;
+        }
+        erasable[20] ^= 1;
+        let (salt, rest) = erasable.split_first_chunk().unwrap();
+        let payload = &rest[..body.assertions[0].payload_len as usize];
+        body.assertions[0].commitment = crate::record::commitment(salt, payload);
+        true
+    };
+    let (env, net) = street();
+    rewrite_journal(&env, u64::MAX, forge);
+    let (found, diagnosis) = verified(&env, &*writable(&net).store);
+    assert!(
+        codes(&found, 3).contains("KV_DIFFERS"),
+        "{:#?}",
+        errors(&found)
+    );
+    assert!(diagnosis.forged.contains(&3) && diagnosis.lost.is_empty());
+    let about_commit = found.errors().filter(|finding| finding.commit == Some(3));
+    for finding in about_commit {
+        assert_eq!(
+            (finding.side, finding.remedy),
+            (Side::Journal, Remedy::Tables),
+            "{finding}"
+        );
+    }
+
+    // Makes the commit's hash anew over other texts: the next commit names the old one.
+    let (env, net) = street();
+    let id = *net.id();
+    rewrite_journal(&env, u64::MAX, |body, _| {
+        if body.info.number == 3 {
+            body.info.author = "nobody".into();
+            body.info.hash = body.info.compute_hash(&id);
+        }
+        body.info.number == 3
+    });
+    let (found, _) = verified(&env, &*writable(&net).store);
+    let all: BTreeSet<_> = found.errors().map(|finding| finding.code.name()).collect();
+    assert!(
+        all.contains("CHAIN_BREAK") && all.contains("KV_DIFFERS"),
+        "{all:?}"
+    );
+
+    // Cuts the tail of the journal: the tables have it, and give it back.
+    let (env, net) = street();
+    rewrite_journal(&env, 12, |_, _| false);
+    let (found, diagnosis) = verified(&env, &*writable(&net).store);
+    assert_eq!(
+        codes(&found, 12),
+        BTreeSet::from(["IDX_AHEAD"]),
+        "{:#?}",
+        errors(&found)
+    );
+    assert!((12..=15).all(|commit| diagnosis.from_tables.contains(commit)));
+
+    // Cuts it off both copies, which is also what an older copy of the net looks like: nothing in
+    // the net can show it.
+    net.close().unwrap();
+    let cut = builder(&env).verify(DIR, Depth::Full, &|_| ()).unwrap();
+    assert!(cut.is_clean(), "{:#?}", cut.findings);
+    assert_eq!(cut.head.0, 11);
+}

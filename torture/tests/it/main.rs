@@ -1,0 +1,4 @@
+//! Every torture at a small size.
+
+mod support;
+mod torture;
