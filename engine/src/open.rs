@@ -486,6 +486,10 @@ impl NetBuilder {
         })
     }
 
+    #[cfg_attr(
+        not(feature = "rocks"),
+        expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
+    )]
     fn find_tables(&self, dir: &Path) -> Result<verify::TablesFound<'static>> {
         match self.tables {
             #[cfg(feature = "rocks")]

@@ -215,7 +215,7 @@ impl NetBuilder {
         let net = self.open_locked(dir, lock)?;
         let mut reason = String::from("repair: ");
         for (index, step) in repaired.steps.iter().enumerate() {
-            let _ = write!(reason, "{}{step}", if index > 0 { "; " } else { "" });
+            _ = write!(reason, "{}{step}", if index > 0 { "; " } else { "" });
         }
         let commit = Commit {
             author: author.to_owned(),
@@ -249,20 +249,20 @@ impl NetBuilder {
     fn write_report(&self, dir: &Path, repaired: &Repair) -> Result<(Option<String>, String)> {
         let mut text = String::from("findings:\n");
         for finding in &repaired.before.findings {
-            let _ = writeln!(text, "  {finding}");
+            _ = writeln!(text, "  {finding}");
         }
         if repaired.before.findings_dropped > 0 {
-            let _ = writeln!(text, "  and {} more", repaired.before.findings_dropped);
+            _ = writeln!(text, "  and {} more", repaired.before.findings_dropped);
         }
         text.push_str("steps:\n");
         for step in &repaired.steps {
-            let _ = writeln!(text, "  {step}");
+            _ = writeln!(text, "  {step}");
         }
         for (first, last) in &repaired.lost {
-            let _ = writeln!(text, "lost: commits {first} to {last}");
+            _ = writeln!(text, "lost: commits {first} to {last}");
         }
         for left in &repaired.left {
-            let _ = writeln!(text, "left: {left}");
+            _ = writeln!(text, "left: {left}");
         }
         let digest = Hex(&Sha256::digest(text.as_bytes())).to_string();
         if !self.is_on_disk() {
@@ -509,7 +509,7 @@ impl Work<'_> {
                     return Ok(Err(format!("commit {commit} is no longer in the tables")));
                 };
                 // Its payloads alone may have come from there.
-                let body = frames.body(commit)?;
+                let body = frames.body(commit);
                 let back = crate::verify::bring_back(read, &spec, &self.net, commit, hash, body)?;
                 let Ok(back) = back else {
                     return Ok(Err(format!("commit {commit} is no longer in the tables")));
@@ -708,12 +708,12 @@ impl Frames<'_> {
     }
 
     /// The body that a damaged frame still has.
-    fn body(&self, commit: u64) -> Result<Option<&[u8]>> {
+    fn body(&self, commit: u64) -> Option<&[u8]> {
         let damages = self.diagnosis.scans.iter().flat_map(|scan| &scan.damages);
         let mut frames = damages.filter_map(|damage| damage.frame.as_ref());
-        Ok(frames
+        frames
             .find(|frame| frame.seq == commit)
-            .and_then(|frame| frame.body.as_deref()))
+            .and_then(|frame| frame.body.as_deref())
     }
 
     /// The bytes that were found in the place of a commit.

@@ -155,6 +155,10 @@ pub(crate) struct Diagnosis {
 
 /// Tables as they were found.
 pub(crate) enum TablesFound<'a> {
+    #[cfg_attr(
+        not(any(test, feature = "rocks")),
+        expect(dead_code, reason = "only tables in files are opened")
+    )]
     Open(Box<dyn Read + 'a>),
     Unusable(String),
     /// They live in memory and were just built from the journal, up to a commit that cannot be
@@ -349,7 +353,7 @@ impl<'a> Verifier<'a> {
             .as_ref()
             .map_or(Vec::new(), |survey| survey.segments().to_vec());
         self.report.segments = segments.len() as u64;
-        for name in survey.iter().flat_map(|survey| survey.foreign()) {
+        for name in survey.iter().flat_map(Survey::foreign) {
             let name = format!("{}/{}", crate::open::JOURNAL_DIR, name.to_string_lossy());
             self.early
                 .push(Finding::info(Side::Journal, Code::ForeignFile).file(name));
@@ -405,7 +409,7 @@ impl<'a> Verifier<'a> {
             }
             self.name_differences(&mut run, survey.as_ref(), &segments, &keys, &sums.sink)?;
             if run.lost.is_empty() && sums.failed.is_empty() {
-                self.compare_totals(&run, ledger, &sums);
+                Self::compare_totals(&run, ledger, &sums);
             }
         }
         self.report.commits = sums.journal.commits;
@@ -546,7 +550,7 @@ impl<'a> Verifier<'a> {
     fn identity(&self, survey: Option<&Survey>, segments: &[u64]) -> Option<([u8; 16], NetSpec)> {
         let from_journal = survey
             .filter(|_| segments.first() == Some(&1))
-            .and_then(|survey| journal_identity(survey));
+            .and_then(journal_identity);
         let from_tables = || match content::net_of(self.read()?) {
             Ok(Ok(found)) => Some(found),
             _ => None,
@@ -718,7 +722,7 @@ impl<'a> Verifier<'a> {
             }
         }
         if let Some(ledger) = ledger {
-            self.compare_newest(run, scans, ledger);
+            Self::compare_newest(run, scans, ledger);
             named.entry(ledger.commit).or_insert(ledger.hash);
         }
         let missing = sound.missing_until(self.diagnosis.newest);
@@ -732,12 +736,12 @@ impl<'a> Verifier<'a> {
                     let from = below.map_or(first, |(below, _)| below + 1);
                     run.lost.insert(from, number);
                     let why = format!("nothing left names commits {from} to {number}");
-                    self.report_lost(run, from, &Unproven::new(why));
+                    Self::report_lost(run, from, &Unproven::new(why));
                     number = from - 1;
                     continue;
                 };
                 let body = damaged.get(&number).and_then(|frame| frame.body.as_deref());
-                match self.from_tables(run, number, expected, body)? {
+                match self.have_back(run, number, expected, body)? {
                     Ok(rebuilt) => {
                         if number > 1 {
                             named.insert(number - 1, rebuilt.body.info.previous);
@@ -750,7 +754,7 @@ impl<'a> Verifier<'a> {
                     }
                     Err(unproven) => {
                         run.lost.insert(number, number);
-                        self.report_lost(run, number, &unproven);
+                        Self::report_lost(run, number, &unproven);
                     }
                 }
                 number -= 1;
@@ -762,7 +766,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// A commit that the journal lacks, from the tables; `body` is what its frame still has of it.
-    fn from_tables(
+    fn have_back(
         &self,
         run: &Run<'_>,
         number: u64,
@@ -781,7 +785,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// The newest commit of the tables against the journal's.
-    fn compare_newest(&self, run: &Run<'_>, scans: &[SegmentScan], ledger: &Ledger) {
+    fn compare_newest(run: &Run<'_>, scans: &[SegmentScan], ledger: &Ledger) {
         let in_journal = scans.iter().find_map(|scan| scan.applied);
         let newest = scans.iter().map(|scan| scan.newest).max().unwrap_or(0);
         if in_journal.is_some_and(|hash| hash != ledger.hash) {
@@ -804,7 +808,7 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn report_lost(&self, run: &Run<'_>, number: u64, unproven: &Unproven) {
+    fn report_lost(run: &Run<'_>, number: u64, unproven: &Unproven) {
         let finding = |found: &str| {
             Finding::new(Side::Journal, Code::CommitLost, Remedy::Unprovable)
                 .commit(number)
@@ -833,7 +837,7 @@ impl<'a> Verifier<'a> {
                 }
                 let first = scan.page.as_ref().map_or(1, |page| page.first_seq);
                 let until = scan.newest.max(first);
-                let lost = match &damage.frame {
+                let is_lost = match &damage.frame {
                     Some(frame) => self.diagnosis.lost.contains(frame.seq),
                     None => self.diagnosis.lost.meets(first, until),
                 };
@@ -841,7 +845,7 @@ impl<'a> Verifier<'a> {
                     Some(frame) => self.diagnosis.from_tables.contains(frame.seq),
                     None => !self.diagnosis.from_tables.is_empty(),
                 };
-                let remedy = match (lost, back) {
+                let remedy = match (is_lost, back) {
                     (true, _) => Remedy::Unprovable,
                     (false, true) => Remedy::Tables,
                     (false, false) => Remedy::Neighbours,
@@ -871,7 +875,7 @@ impl<'a> Verifier<'a> {
             let sink = || Listed::new(keys, &wanted);
             let mut listed = Pass::new(sink());
             for pass in self.walk_journal(run, survey, segments, sink) {
-                listed.join(pass, |own, other| own.join(other));
+                listed.join(pass, Listed::join);
             }
             for number in self.diagnosis.from_tables.iter().flat_map(|(a, b)| a..=b) {
                 if let Ok(info) = content::header(read, number)?
@@ -882,7 +886,7 @@ impl<'a> Verifier<'a> {
                 }
             }
             for pass in walk_tables(run, &tables, sink) {
-                listed.join(pass, |own, other| own.join(other));
+                listed.join(pass, Listed::join);
             }
             run.quiet = false;
             for (class, row_key, both) in listed.sink.differences() {
@@ -956,7 +960,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Holds the totals that the tables state against what everything adds up to.
-    fn compare_totals(&self, run: &Run<'_>, ledger: &Ledger, sums: &Pass<Sums>) {
+    fn compare_totals(run: &Run<'_>, ledger: &Ledger, sums: &Pass<Sums>) {
         let (journal, tables) = (&sums.journal, &sums.tables);
         let finding = |row_key: &[u8]| {
             Finding::new(Side::Tables, Code::Totals, Remedy::Journal).row("meta", row_key)

@@ -146,7 +146,7 @@ pub(super) fn registry_changes(
             continue;
         }
         for predecessor in around.around(&block, number, true)? {
-            if around.is_edge(&predecessor.block, number - 1)? {
+            if around.is_edge(&predecessor.block, number.saturating_sub(1))? {
                 changes.insert(predecessor.block, None);
             }
         }

@@ -46,13 +46,19 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    fn new(code: Code, expected: impl ToString, found: impl ToString) -> Self {
+    fn new(code: Code, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
             code,
             index: None,
-            expected: expected.to_string(),
-            found: found.to_string(),
+            expected: expected.into(),
+            found: found.into(),
         }
+    }
+}
+
+impl Failed {
+    fn hashes(code: Code, expected: Hash, found: Hash) -> Self {
+        Self::new(code, expected.to_string(), found.to_string())
     }
 }
 
@@ -125,11 +131,11 @@ impl<'a> Content<'a> {
         let info = &self.body.info;
         let hash = info.compute_hash(self.net);
         if hash != info.hash {
-            failed.push(Failed::new(Code::CommitHash, hash, info.hash));
+            failed.push(Failed::hashes(Code::CommitHash, hash, info.hash));
         }
         let root = Body::blocks_root(&self.body.blocks);
         if root != info.blocks_root {
-            failed.push(Failed::new(Code::BlocksRoot, root, info.blocks_root));
+            failed.push(Failed::hashes(Code::BlocksRoot, root, info.blocks_root));
         }
         let touched: BTreeSet<Block> = self.body.blocks.iter().map(|touch| touch.block).collect();
         if let Some(block) = self.roots.keys().find(|block| !touched.contains(block)) {
@@ -138,7 +144,7 @@ impl<'a> Content<'a> {
         }
         let root = Body::unplaced_root(&self.body.definitions, &self.body.assertions, &self.hashes);
         if root != info.unplaced_root {
-            failed.push(Failed::new(Code::UnplacedRoot, root, info.unplaced_root));
+            failed.push(Failed::hashes(Code::UnplacedRoot, root, info.unplaced_root));
         }
         if let Some(erasable) = erasable {
             self.check_payloads(erasable, &mut failed);
@@ -161,7 +167,7 @@ impl<'a> Content<'a> {
             if found != header.commitment {
                 failed.push(Failed {
                     index: Some(index),
-                    ..Failed::new(Code::Payload, header.commitment, found)
+                    ..Failed::hashes(Code::Payload, header.commitment, found)
                 });
             }
         }
@@ -413,6 +419,7 @@ pub(crate) fn payloads(
 ///
 /// # Errors
 /// Only when the operating system fails; what cannot be proven is an answer.
+#[expect(clippy::too_many_lines, reason = "one proof, step by step")]
 pub(crate) fn rebuild(
     read: &dyn Read,
     spec: &NetSpec,

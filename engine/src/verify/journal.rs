@@ -179,6 +179,10 @@ pub(super) struct SegmentJob<'a> {
 }
 
 impl SegmentJob<'_> {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each thing that is found"
+    )]
     pub(super) fn segment(&mut self, number: u64) -> Result<SegmentScan> {
         let mut scan = SegmentScan::new(number);
         let mut around = self
@@ -259,7 +263,7 @@ impl SegmentJob<'_> {
                     )?;
                     if sound {
                         scan.commits.insert(seq, seq);
-                        scan.ends.remove(&(seq - 1));
+                        scan.ends.remove(&seq.saturating_sub(1));
                         scan.ends.insert(seq, body.info.hash);
                         before = Some((seq, body.info.hash, body.info.registry_head));
                     } else {
@@ -345,11 +349,10 @@ impl SegmentJob<'_> {
             return Ok(false);
         }
         match before {
+            Some((number, hash, _)) if number + 1 == info.number && hash == info.previous => {}
             Some((number, hash, _)) if number + 1 == info.number => {
-                if hash != info.previous {
-                    let finding = finding(Code::ChainBreak);
-                    self.run.report(finding.expected(hash).found(info.previous));
-                }
+                let finding = finding(Code::ChainBreak);
+                self.run.report(finding.expected(hash).found(info.previous));
             }
             _ if info.number > 1 => {
                 scan.named.entry(info.number - 1).or_insert(info.previous);

@@ -18,6 +18,9 @@ pub(crate) struct Gap {
     pub(crate) error: String,
 }
 
+/// Takes the key and the value of an entry.
+pub(crate) type OnRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
 /// Hands `row` every entry of `range` that can be read, and `gap` each stretch that cannot.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub(crate) fn each_row(
     read: &dyn Read,
     table: Table,
     range: &KeyRange,
-    row: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+    row: &mut OnRow<'_>,
     gap: &mut dyn FnMut(Gap),
 ) -> Result<()> {
     let mut range = range.clone();
@@ -136,6 +139,10 @@ fn plus_bit(number: &[u8; PROBE_LEN_BYTES], bit: usize) -> Option<[u8; PROBE_LEN
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of ranges, some of one"
+)]
 mod tests {
     use std::ops::Range;
 

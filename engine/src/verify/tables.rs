@@ -421,7 +421,7 @@ impl Job<'_> {
                 }
                 _ => {}
             }
-            if job.newest_block(&mut around, &block, commit)? {
+            if Self::newest_block(&mut around, &block, commit)? {
                 Self::unless_damaged(job.held(&mut around, &block, version.held()))?;
             }
             newer = Some(Newer {
@@ -448,18 +448,18 @@ impl Job<'_> {
             if heads.len() > HEADS_MAX {
                 heads.clear();
             }
-            let before = match heads.get(&(commit - 1)) {
-                Some(head) => *head,
-                None => {
-                    let head = match commit - 1 {
-                        0 => Some(Hash::ZERO),
-                        before => header(tables.read, before)?
-                            .ok()
-                            .map(|info| info.registry_head),
-                    };
-                    heads.insert(commit - 1, head);
-                    head
-                }
+            let number = commit.saturating_sub(1);
+            let before = if let Some(head) = heads.get(&number) {
+                *head
+            } else {
+                let head = match number {
+                    0 => Some(Hash::ZERO),
+                    before => header(tables.read, before)?
+                        .ok()
+                        .map(|info| info.registry_head),
+                };
+                heads.insert(number, head);
+                head
             };
             if let Some(before) = before
                 && before != version.registry_head
@@ -480,12 +480,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn newest_block(
-        &self,
-        around: &mut Surroundings<'_>,
-        block: &Block,
-        commit: u64,
-    ) -> Result<bool> {
+    fn newest_block(around: &mut Surroundings<'_>, block: &Block, commit: u64) -> Result<bool> {
         let versions = Self::unless_damaged(around.block(block))?.flatten();
         let newest = versions.and_then(|versions| versions.newest());
         Ok(newest.is_some_and(|newest| newest.commit == commit))

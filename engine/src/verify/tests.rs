@@ -96,7 +96,7 @@ fn with_row<T>(
         match value {
             Some(value) => batch.put(*table, row_key.clone(), Bytes::copy_from_slice(value)),
             None => batch.delete(*table, row_key.clone()),
-        };
+        }
         store.apply(&batch).unwrap();
     };
     write(changed);

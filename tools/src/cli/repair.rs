@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 /// The document of `--json`.
 #[derive(Serialize)]
-struct Report<'r> {
+struct Document<'r> {
     schema: &'static str,
     store: Option<String>,
     applied: bool,
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     Ok(exit)
 }
 
-fn report<'r>(args: &Args, repair: &'r Repair, exit: u8, name: &'static str) -> Report<'r> {
+fn report<'r>(args: &Args, repair: &'r Repair, exit: u8, name: &'static str) -> Document<'r> {
     let findings = |verification: &'r Verification| {
         verification
             .findings
@@ -148,7 +148,7 @@ fn report<'r>(args: &Args, repair: &'r Repair, exit: u8, name: &'static str) -> 
             .map(FindingJson::from)
             .collect()
     };
-    Report {
+    Document {
         schema: "blocknet.repair/1",
         store: repair.before.net.as_ref().map(|net| hex(net)),
         applied: args.apply,
