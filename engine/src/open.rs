@@ -60,6 +60,10 @@ impl Default for Settings {
     }
 }
 
+/// Cache for the tables while a net is verified.
+#[cfg(feature = "rocks")]
+const VERIFY_CACHE_LEN_BYTES: usize = 32 << 20;
+
 /// What opening a net found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -498,7 +502,9 @@ impl NetBuilder {
                 if !tables.exists() {
                     return Ok(verify::TablesFound::Unusable("they are missing".to_owned()));
                 }
-                let rocks = self.rocks();
+                // Nearly everything is read once: a cache would only hold memory.
+                let mut rocks = self.rocks();
+                rocks.block_cache_bytes = rocks.block_cache_bytes.min(VERIFY_CACHE_LEN_BYTES);
                 let read = blocknet_kv::RocksStore::open_read_only(tables, key::SCHEMA, rocks);
                 match read {
                     Ok(read) => Ok(verify::TablesFound::Open(Box::new(read))),

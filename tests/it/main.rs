@@ -4,6 +4,8 @@
 
 #[cfg(feature = "rocks")]
 mod damage;
+#[cfg(feature = "rocks")]
+mod flips;
 mod model;
 #[cfg(feature = "rocks")]
 mod repair;
