@@ -5,8 +5,18 @@ use blocknet_torture::{faults, kill, power, sigkill};
 
 use crate::support::{setting, told};
 
+/// One test at a time: a process that another thread starts holds this one's lock files open between
+/// its fork and its exec, so that a store just closed here would still be locked.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[test]
 fn whatever_call_fails_or_is_the_last_acknowledged_commits_stay() {
+    let _alone = alone();
     let plan = kill::Plan {
         actions: Action::ALL.to_vec(),
         commits: 30,
@@ -26,12 +36,14 @@ fn whatever_call_fails_or_is_the_last_acknowledged_commits_stay() {
 
 #[test]
 fn a_writer_may_be_killed_at_any_moment() {
+    let _alone = alone();
     let report = told("sigkill", sigkill::run(&setting(), 25)).expect("nothing is needed for it");
     assert!(report.kills >= 25 && report.commits > 0);
 }
 
 #[test]
 fn a_power_cut_may_lose_whatever_was_not_flushed() {
+    let _alone = alone();
     let plan = power::Plan {
         recordings: 1,
         images: 8,
@@ -42,6 +54,7 @@ fn a_power_cut_may_lose_whatever_was_not_flushed() {
 
 #[test]
 fn a_failing_machine_costs_no_acknowledged_commit() {
+    let _alone = alone();
     for (fault, count) in [
         (faults::Fault::FullDisk, 8),
         (faults::Fault::FileSize, 6),
