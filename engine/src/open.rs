@@ -471,12 +471,7 @@ impl NetBuilder {
         on_progress: &OnProgress<'_>,
     ) -> Result<Verification> {
         let dir = dir.as_ref();
-        let _lock = if self.env.is_none() {
-            check_verifiable(dir)?;
-            Lock::shared(dir)?
-        } else {
-            None
-        };
+        let (_lock, _) = self.look(dir)?;
         let target = self.target(dir)?;
         verify::verify(&target, depth, on_progress).map(|(verification, _)| verification)
     }
@@ -490,10 +485,6 @@ impl NetBuilder {
         })
     }
 
-    #[cfg_attr(
-        not(feature = "rocks"),
-        expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
-    )]
     fn find_tables(&self, dir: &Path) -> Result<verify::TablesFound<'static>> {
         match self.tables {
             #[cfg(feature = "rocks")]
@@ -505,22 +496,12 @@ impl NetBuilder {
                 // Nearly everything is read once: a cache would only hold memory.
                 let mut rocks = self.rocks();
                 rocks.block_cache_bytes = rocks.block_cache_bytes.min(VERIFY_CACHE_LEN_BYTES);
-                let read = blocknet_kv::RocksStore::open_read_only(tables, key::SCHEMA, rocks);
-                match read {
-                    Ok(read) => Ok(verify::TablesFound::Open(Box::new(read))),
-                    // Not damage: too many open files, a permission, another process.
-                    Err(error)
-                        if matches!(
-                            error.kind(),
-                            blocknet_kv::ErrorKind::Io | blocknet_kv::ErrorKind::Unavailable
-                        ) =>
-                    {
-                        Err(error.into())
-                    }
-                    Err(error) => Ok(verify::TablesFound::Unusable(error.to_string())),
-                }
+                Ok(match open_reader(&tables, rocks)? {
+                    Ok(read) => verify::TablesFound::Open(Box::new(read)),
+                    Err(why) => verify::TablesFound::Unusable(why.to_string()),
+                })
             }
-            TablesKind::Memory => Ok(self.replay_all(dir)),
+            TablesKind::Memory => self.replay_all(dir),
         }
     }
 
@@ -574,28 +555,32 @@ impl NetBuilder {
     }
 
     /// Tables in memory, from as much of the journal as can be applied.
-    fn replay_all(&self, dir: &Path) -> verify::TablesFound<'static> {
+    fn replay_all(&self, dir: &Path) -> Result<verify::TablesFound<'static>> {
         let found = match Found::scan(self.journal_env(), &dir.join(JOURNAL_DIR)) {
             Ok(found) => found,
-            Err(error) => return verify::TablesFound::Unusable(error.to_string()),
+            Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+            Err(error) => return Ok(verify::TablesFound::Unusable(error.to_string())),
         };
         let store = MemStore::new(key::SCHEMA);
         let mut failed = None;
         let mut ledger = Ledger::new();
-        for frame in found.recovery.frames(1).into_iter().flatten() {
+        for frame in found.recovery.frames(1)? {
             let next = ledger.commit + 1;
             let mut catch_up = CatchUp::new(found.spec, found.id, ledger.clone(), &store);
             let applied = frame
                 .map_err(Error::from)
                 .and_then(|frame| catch_up.frame(&frame))
                 .and_then(|()| Ok(store.apply(&catch_up.batch)?));
-            if let Err(error) = applied {
-                failed = Some((next, error.to_string()));
-                break;
+            match applied {
+                Ok(()) => ledger = catch_up.ledger,
+                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+                Err(error) => {
+                    failed = Some((next, error.to_string()));
+                    break;
+                }
             }
-            ledger = catch_up.ledger;
         }
-        verify::TablesFound::Replayed(Box::new(store), failed)
+        Ok(verify::TablesFound::Replayed(Box::new(store), failed))
     }
 
     #[cfg_attr(
@@ -643,7 +628,7 @@ impl NetBuilder {
         not(feature = "rocks"),
         expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
     )]
-    fn read_tables(&self, found: &Found, dir: &Path) -> Result<TablesFound> {
+    fn read_tables(&self, found: &Found, dir: &Path) -> Result<TablesRead> {
         match self.tables {
             #[cfg(feature = "rocks")]
             TablesKind::Rocks => self.read_rocks(found, dir),
@@ -657,23 +642,14 @@ impl NetBuilder {
     /// Whatever is wrong with the tables, the journal can do without them; only what the journal
     /// itself lacks is an error.
     #[cfg(feature = "rocks")]
-    fn read_rocks(&self, found: &Found, dir: &Path) -> Result<TablesFound> {
+    fn read_rocks(&self, found: &Found, dir: &Path) -> Result<TablesRead> {
         let unfit = |why: String| Ok(Err(Some(why)));
         if !dir.exists() {
             return unfit("they are missing".into());
         }
-        let reader = match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, self.rocks()) {
+        let reader = match open_reader(dir, self.rocks())? {
             Ok(reader) => reader,
-            // Not damage: too many open files, a permission, another process.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    blocknet_kv::ErrorKind::Io | blocknet_kv::ErrorKind::Unavailable
-                ) =>
-            {
-                return Err(error.into());
-            }
-            Err(error) => return unfit(format!("they cannot be opened ({error})")),
+            Err(why) => return unfit(format!("they cannot be opened ({why})")),
         };
         let ledger = match Ledger::load(&reader) {
             Ok(Some(ledger)) => ledger,
@@ -708,7 +684,6 @@ impl NetBuilder {
     }
 }
 
-/// What [`crate::dump`] needs.
 impl NetBuilder {
     /// The journal's files under the lock of a reader, for a directory that holds anything of a
     /// net.
@@ -723,9 +698,24 @@ impl NetBuilder {
     }
 }
 
+/// Opens tables for reading only; damage is an answer.
+#[cfg(feature = "rocks")]
+fn open_reader(
+    dir: &Path,
+    options: blocknet_kv::RocksOptions,
+) -> Result<std::result::Result<blocknet_kv::RocksReader, blocknet_kv::Error>> {
+    use blocknet_kv::ErrorKind as Kv;
+    match blocknet_kv::RocksStore::open_read_only(dir, key::SCHEMA, options) {
+        Ok(reader) => Ok(Ok(reader)),
+        // Not damage: too many open files, a permission, another process.
+        Err(error) if matches!(error.kind(), Kv::Io | Kv::Unavailable) => Err(error.into()),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
 /// Tables that fit the journal, or why they do not; `None` when there are none because they live in
 /// memory.
-type TablesFound = std::result::Result<(Box<dyn Read>, Ledger), Option<String>>;
+type TablesRead = std::result::Result<(Box<dyn Read>, Ledger), Option<String>>;
 
 /// Whether the tables fit the journal.
 enum Fit {

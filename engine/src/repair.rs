@@ -167,6 +167,12 @@ impl NetBuilder {
                 .push("neither copy says which net this is".to_owned());
             return Ok(repaired);
         }
+        if diagnosis.unread {
+            // What cannot be read now may be sound: nothing is put in its place.
+            let left = "nothing is replaced while a file cannot be read: mend the cause first";
+            repaired.left.push(left.to_owned());
+            return Ok(repaired);
+        }
         work.journal(apply)?;
         let rebuild_tables = work.plan_tables();
         let tables_stay_unfit =
@@ -195,7 +201,10 @@ impl NetBuilder {
                 "no repair commit: the tables do not open, and cannot be built anew".to_owned(),
             );
         } else {
-            repaired.commit = Some(self.say_so(dir, lock, author, &repaired, &digest)?);
+            match self.say_so(dir, lock, author, &repaired, &digest) {
+                Ok(commit) => repaired.commit = Some(commit),
+                Err(error) => repaired.left.push(format!("no repair commit: {error}")),
+            }
         }
         let _lock = self.lock_for_repair(dir, false)?;
         let target = self.target(dir)?;
@@ -233,15 +242,11 @@ impl NetBuilder {
     }
 
     fn lock_for_repair(&self, dir: &Path, apply: bool) -> Result<Option<Lock>> {
-        if !self.is_on_disk() {
-            return Ok(None);
+        if !apply || !self.is_on_disk() {
+            return Ok(self.look(dir)?.0);
         }
         crate::open::check_verifiable(dir)?;
-        if apply {
-            Lock::exclusive(dir).map(Some)
-        } else {
-            Lock::shared(dir)
-        }
+        Lock::exclusive(dir).map(Some)
     }
 
     /// Writes all findings and steps to a file in quarantine; returns its name and its digest. The
@@ -403,12 +408,23 @@ impl Work<'_> {
             page.segment == wanted.segment
                 && page.first_seq == wanted.first
                 && page.store_id == self.net
+                && wanted.first.checked_sub(1).is_none_or(|before| {
+                    let known = self.diagnosis.named.get(&before);
+                    known.is_none_or(|hash| hash.0 == page.prev_chain)
+                })
         });
         if !page_fits || scan.misplaced {
             return Some("its first page does not fit its place".to_owned());
         }
         if !is_last && !scan.footer {
             return Some("it has no footer".to_owned());
+        }
+        let misstated = scan.stated.iter().find(|(commit, hash)| {
+            let known = self.diagnosis.named.get(commit);
+            known.is_some_and(|known| known != *hash)
+        });
+        if let Some((commit, _)) = misstated {
+            return Some(format!("it states another hash of commit {commit}"));
         }
         if let Some(damage) = scan
             .damages
@@ -440,7 +456,9 @@ impl Work<'_> {
     }
 
     fn is_torn(&self, scan: &SegmentScan, damage: &blocknet_wal::Damage) -> bool {
-        self.diagnosis.torn == Some(scan.segment) && damage.offset_bytes >= scan.sound_end
+        self.diagnosis.torn == Some(scan.segment)
+            && damage.offset_bytes >= scan.sound_end
+            && damage.what != "segment header"
     }
 
     /// Writes one segment anew, or says what would be written; an answer of its own when it

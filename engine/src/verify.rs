@@ -12,6 +12,7 @@
 
 mod around;
 mod content;
+mod difference;
 mod finding;
 mod journal;
 mod ranges;
@@ -37,8 +38,6 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
-use crate::linking::decode_block;
-use crate::record::{Place, Version};
 
 pub(crate) use content::{Rebuilt, Unproven};
 pub use finding::{Code, Finding, Remedy, Severity, Side};
@@ -46,9 +45,10 @@ pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
 pub(crate) use rows::{Gap, each_row};
 
-use content::{Content, block_of, payloads, rebuild};
+use content::{Content, payloads, rebuild};
+use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
-use sums::{Both, Class, Keys, Listed, Sink, Sums};
+use sums::{Keys, Listed, Sink, Sums};
 use tables::{JOBS, Job, TableTotals};
 
 /// Rows listed at once when sums differ.
@@ -147,8 +147,10 @@ pub(crate) struct Diagnosis {
     pub(crate) named: BTreeMap<u64, Hash>,
     /// Commits whose frames are sound by their bytes, and do not hash into their block versions.
     pub(crate) forged: BTreeSet<u64>,
-    /// The segment that ends in an interrupted write.
+    /// The segment whose end is an interrupted write, or may be one: opening decides.
     pub(crate) torn: Option<u64>,
+    /// Whether the operating system failed to read something, so that nothing may be replaced.
+    pub(crate) unread: bool,
     /// Why the tables have to be built anew.
     pub(crate) tables: Option<String>,
 }
@@ -190,6 +192,8 @@ pub(crate) struct Run<'a> {
     /// Newest commit in the tables.
     applied: u64,
     lost: Ranges,
+    /// Commits of the journal whose hash is not the one that a later commit names.
+    broken: Ranges,
     /// In the second round, which only lists rows.
     quiet: bool,
     bytes: AtomicU64,
@@ -360,7 +364,7 @@ impl<'a> Verifier<'a> {
         }
         self.look_at_gaps(&segments);
         let end = self.look_at_tail(&segments);
-        let ledger = self.look_at_tables();
+        let ledger = self.look_at_tables()?;
         let identity = self.identity(survey.as_ref(), &segments);
         let Some((net, spec)) = identity else {
             self.report
@@ -378,6 +382,7 @@ impl<'a> Verifier<'a> {
             net,
             applied,
             lost: Ranges::default(),
+            broken: Ranges::default(),
             quiet: false,
             bytes: AtomicU64::new(0),
             bytes_expected: self.bytes_expected(survey.as_ref(), &segments),
@@ -389,12 +394,22 @@ impl<'a> Verifier<'a> {
             return Ok(self.finish(run.findings.into_inner()));
         }
         let keys = Keys::new();
-        let mut whole = self.walk_journal(&run, survey.as_ref(), &segments, || Sums::new(&keys));
-        let mut sums = Pass::new(Sums::new(&keys));
-        for pass in whole.drain(..) {
-            sums.join(pass, |own, other| own.join(&other));
+        let mut sums = self.add_journal(&run, survey.as_ref(), &segments, &keys);
+        if sums.failed.is_empty() && self.find_broken(&mut run, survey.as_ref(), &sums.scans)? {
+            // Once more without them: they are not what the chain names.
+            run.quiet = true;
+            sums = self.add_journal(&run, survey.as_ref(), &segments, &keys);
+            run.quiet = false;
         }
-        sums.scans.sort_by_key(|scan| scan.segment);
+        if !sums.failed.is_empty() {
+            // What could not be read may be sound: nothing can be said of the rest without it.
+            self.report.skipped.append(&mut sums.failed);
+            self.report
+                .skipped
+                .push("all comparisons with what could not be read".to_owned());
+            self.diagnosis.unread = true;
+            return Ok(self.finish(run.findings.into_inner()));
+        }
         let scans = std::mem::take(&mut sums.scans);
         self.judge_segments(&run, &scans, &end);
         self.bring_back(&mut run, &scans, &mut sums, ledger.as_ref())?;
@@ -407,10 +422,13 @@ impl<'a> Verifier<'a> {
             for pass in walk_tables(&run, &tables, || Sums::new(&keys)) {
                 sums.join(pass, |own, other| own.join(&other));
             }
-            self.name_differences(&mut run, survey.as_ref(), &segments, &keys, &sums.sink)?;
-            if run.lost.is_empty() && sums.failed.is_empty() {
-                Self::compare_totals(&run, ledger, &sums);
+            if sums.failed.is_empty() {
+                self.name_differences(&mut run, survey.as_ref(), &segments, &keys, &sums.sink)?;
+                if run.lost.is_empty() {
+                    Self::compare_totals(&run, ledger, &sums);
+                }
             }
+            self.diagnosis.unread |= !sums.failed.is_empty();
         }
         self.report.commits = sums.journal.commits;
         self.report.versions = sums.journal.versions;
@@ -482,7 +500,11 @@ impl<'a> Verifier<'a> {
                     let file = corruption.file.file_name().and_then(|file| file.to_str());
                     file.is_some_and(|file| name.ends_with(file))
                 });
-                return if damaged { End::Damaged } else { End::Unknown };
+                if damaged {
+                    return End::Damaged;
+                }
+                self.diagnosis.torn = Some(last);
+                return End::Unknown;
             }
         };
         let tail = recovery.tail().clone();
@@ -511,17 +533,17 @@ impl<'a> Verifier<'a> {
     }
 
     /// What the tables say of themselves.
-    fn look_at_tables(&mut self) -> Option<Ledger> {
+    fn look_at_tables(&mut self) -> Result<Option<Ledger>> {
         let why = match &self.target.tables {
             TablesFound::Unusable(why) => why.clone(),
-            TablesFound::Open(read) => match Ledger::load(&**read) {
+            TablesFound::Open(read) => match content::readable(Ledger::load(&**read))? {
                 // The number is believed only if the commit is there: it says how far to look.
-                Ok(Some(ledger)) => match content::header(&**read, ledger.commit) {
-                    Ok(Ok(info)) if info.hash == ledger.hash => return Some(ledger),
+                Ok(Some(ledger)) => match content::header(&**read, ledger.commit)? {
+                    Ok(info) if info.hash == ledger.hash => return Ok(Some(ledger)),
                     _ => format!("they do not have their newest commit, {}", ledger.commit),
                 },
                 Ok(None) => "they do not say which commits they hold".to_owned(),
-                Err(error) => error.to_string(),
+                Err(why) => why,
             },
             TablesFound::Replayed(read, failed) => {
                 if let Some((commit, why)) = failed {
@@ -531,7 +553,7 @@ impl<'a> Verifier<'a> {
                             .found(why),
                     );
                 }
-                return Ledger::load(&**read).ok().flatten();
+                return Ledger::load(&**read);
             }
         };
         self.early.push(
@@ -543,7 +565,7 @@ impl<'a> Verifier<'a> {
             .skipped
             .push("the tables, and with them the hashes of blocks".to_owned());
         self.diagnosis.tables = Some(why);
-        None
+        Ok(None)
     }
 
     /// Identity and spec: from the journal's first commit, else from the tables.
@@ -616,7 +638,6 @@ impl<'a> Verifier<'a> {
                     run,
                     read,
                     survey,
-                    only: None,
                     sink: &mut pass.sink,
                     totals: std::mem::take(&mut pass.journal),
                 };
@@ -635,6 +656,81 @@ impl<'a> Verifier<'a> {
                 }
             },
         )
+    }
+
+    fn add_journal(
+        &self,
+        run: &Run<'_>,
+        survey: Option<&Survey>,
+        segments: &[u64],
+        keys: &Keys,
+    ) -> Pass<Sums> {
+        let mut sums = Pass::new(Sums::new(keys));
+        for pass in self.walk_journal(run, survey, segments, || Sums::new(keys)) {
+            sums.join(pass, |own, other| own.join(&other));
+        }
+        sums.scans.sort_by_key(|scan| scan.segment);
+        sums
+    }
+
+    /// Finds the commits whose hash is not the one that a later commit names: made anew after the
+    /// later one was written. Those before them may have been made anew with them, so the chain of
+    /// the tables is followed back to where both agree.
+    fn find_broken(
+        &self,
+        run: &mut Run<'_>,
+        survey: Option<&Survey>,
+        scans: &[SegmentScan],
+    ) -> Result<bool> {
+        let ends: BTreeMap<u64, Hash> = scans
+            .iter()
+            .flat_map(|scan| &scan.ends)
+            .map(|(commit, hash)| (*commit, *hash))
+            .collect();
+        let named = scans.iter().flat_map(|scan| &scan.named);
+        let breaks: Vec<(u64, Hash)> = named
+            .filter(|(commit, hash)| ends.get(commit).is_some_and(|own| own != *hash))
+            .map(|(commit, hash)| (*commit, *hash))
+            .collect();
+        let Some(survey) = survey.filter(|_| !breaks.is_empty()) else {
+            return Ok(false);
+        };
+        for (commit, expected) in breaks {
+            let mut next = Some((commit, expected));
+            let before = scans.iter().rev();
+            for scan in before.filter(|scan| scan.commits.meets(0, commit)) {
+                if next.is_none() {
+                    break;
+                }
+                let frames = chains(survey, scan.segment)?;
+                while let Some((number, expected)) = next {
+                    let Some((place, found)) = frames.get(&number) else {
+                        break;
+                    };
+                    if *found == expected {
+                        next = None;
+                        break;
+                    }
+                    run.report(
+                        Finding::new(Side::Journal, Code::ChainBreak, Remedy::Tables)
+                            .file(file_of(scan.segment))
+                            .at(place.offset_bytes, place.len_bytes)
+                            .commit(number)
+                            .expected(expected)
+                            .found(found),
+                    );
+                    run.broken.insert(number, number);
+                    next = match self.read() {
+                        Some(read) => content::header(read, number)?
+                            .ok()
+                            .filter(|info| info.hash == expected && number > 1)
+                            .map(|info| (number - 1, info.previous)),
+                        None => None,
+                    };
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// What is wrong with segments as a whole, and which commits the journal had.
@@ -707,22 +803,33 @@ impl<'a> Verifier<'a> {
                 damaged.insert(frame.seq, frame);
             }
         }
-        // Hashes that something names: all must agree, also with the commits that are there.
-        let mut named: BTreeMap<u64, Hash> = ends;
-        let all = scans.iter().flat_map(|scan| &scan.named);
-        for (commit, hash) in all {
-            let known = *named.entry(*commit).or_insert(*hash);
-            if known != *hash {
-                run.report(
-                    Finding::new(Side::Journal, Code::ChainBreak, Remedy::Tables)
-                        .commit(*commit)
-                        .expected(known)
-                        .found(hash),
-                );
-            }
+        // What commits name comes first, then the commits that are there; what else states a hash
+        // has to agree, and counts where nothing better is left.
+        let mut named: BTreeMap<u64, Hash> = BTreeMap::new();
+        for scan in scans {
+            named.extend(scan.named.iter().map(|(commit, hash)| (*commit, *hash)));
+        }
+        for (commit, hash) in ends {
+            named.entry(commit).or_insert(hash);
         }
         if let Some(ledger) = ledger {
             Self::compare_newest(run, scans, ledger);
+        }
+        for scan in scans {
+            for (commit, hash) in &scan.stated {
+                let known = *named.entry(*commit).or_insert(*hash);
+                if known != *hash {
+                    run.report(
+                        Finding::new(Side::Journal, Code::ChainBreak, Remedy::Neighbours)
+                            .file(file_of(scan.segment))
+                            .commit(*commit)
+                            .expected(known)
+                            .found(hash),
+                    );
+                }
+            }
+        }
+        if let Some(ledger) = ledger {
             named.entry(ledger.commit).or_insert(ledger.hash);
         }
         let missing = sound.missing_until(self.diagnosis.newest);
@@ -889,6 +996,11 @@ impl<'a> Verifier<'a> {
                 listed.join(pass, Listed::join);
             }
             run.quiet = false;
+            if !listed.failed.is_empty() {
+                self.report.skipped.append(&mut listed.failed);
+                self.diagnosis.unread = true;
+                continue;
+            }
             for (class, row_key, both) in listed.sink.differences() {
                 let finding = difference(run, read, class, &row_key, &both);
                 if let Some(finding) = finding {
@@ -1018,14 +1130,14 @@ impl<'a> Verifier<'a> {
     }
 
     fn hash_of(&self, commit: u64, totals: &JournalTotals) -> Hash {
-        let named = self
-            .diagnosis
-            .scans
-            .iter()
-            .find_map(|scan| scan.named.get(&commit));
         match totals.newest {
             Some((number, hash, _)) if number == commit => hash,
-            _ => named.copied().unwrap_or(Hash::ZERO),
+            _ => self
+                .diagnosis
+                .named
+                .get(&commit)
+                .copied()
+                .unwrap_or(Hash::ZERO),
         }
     }
 }
@@ -1088,6 +1200,17 @@ fn journal_identity(survey: &Survey) -> Option<([u8; 16], NetSpec)> {
     None
 }
 
+/// The chain values of a segment's frames, and where these are.
+fn chains(survey: &Survey, segment: u64) -> Result<BTreeMap<u64, (blocknet_wal::Position, Hash)>> {
+    let mut chains = BTreeMap::new();
+    for found in survey.walk(segment).map_err(Error::from)? {
+        if let blocknet_wal::Found::Frame(frame) = found.map_err(Error::from)? {
+            chains.insert(frame.seq, (frame.position, Hash(frame.chain)));
+        }
+    }
+    Ok(chains)
+}
+
 /// The hash that the tables' header of a commit states.
 pub(crate) fn header_of(read: &dyn Read, commit: u64) -> Result<Option<Hash>> {
     Ok(content::header(read, commit)?.ok().map(|info| info.hash))
@@ -1145,122 +1268,4 @@ fn walk_tables<S: Sink>(
             }
         },
     )
-}
-
-/// Adds what a record key says.
-fn about_row(run: &Run<'_>, mut finding: Finding, record_key: &[u8]) -> Finding {
-    let Ok(place) = Place::of_key(record_key, &run.spec) else {
-        return finding;
-    };
-    finding.block = block_of(&run.spec, &place, true);
-    let entity = record_key.get(place.as_bytes().len()..).unwrap_or_default();
-    if let Ok(entity) = key::parse_entity(entity) {
-        finding.entity = Some(entity);
-    }
-    finding.row("records", record_key)
-}
-
-/// Whether a version belongs into `records`, by its entity's head.
-fn is_live(read: &dyn Read, run: &Run<'_>, record_key: &[u8], version: Version) -> bool {
-    let Ok(place) = Place::of_key(record_key, &run.spec) else {
-        return false;
-    };
-    if place.is_nowhere() {
-        return false;
-    }
-    let path = crate::entity::Path {
-        read,
-        spec: &run.spec,
-        entity: record_key.get(place.as_bytes().len()..).unwrap_or_default(),
-    };
-    let last = path.head().ok().flatten().and_then(|head| head.last);
-    last.is_some_and(|last| last.version == version && last.place == place)
-}
-
-/// What it means that the two sides do not have the same under a key; `None` when that is no more
-/// than a commit being lost, which is reported as such.
-fn difference(
-    run: &Run<'_>,
-    read: &dyn Read,
-    class: Class,
-    row_key: &[u8],
-    both: &Both,
-) -> Option<Finding> {
-    let code = match (class, both.journal.len(), both.tables.len()) {
-        (Class::Chain, ..) => Code::VersionChain,
-        (Class::Live, ..) => Code::LiveHead,
-        (Class::Head, ..) => Code::EntityHead,
-        (_, 0, _) => Code::RowExtra,
-        (_, _, 0) => Code::RowMissing,
-        _ => Code::RowDiffers,
-    };
-    let mut finding = Finding::new(Side::Tables, code, Remedy::Journal);
-    if code == Code::RowDiffers || code == Code::VersionChain {
-        let hex = |values: &[Vec<u8>]| {
-            let all: Vec<_> = values.iter().map(|value| hex_of(value)).collect();
-            all.join(", ")
-        };
-        finding = finding
-            .expected(hex(&both.journal))
-            .found(hex(&both.tables));
-    }
-    let version = |finding: Finding, version: Version| {
-        (!run.is_lost(version.commit)).then(|| finding.version(version))
-    };
-    match class {
-        Class::Version | Class::Closing => {
-            let (record_key, number) = key::split_history(row_key).ok()?;
-            finding = about_row(run, finding, record_key);
-            if class == Class::Closing || !is_live(read, run, record_key, number) {
-                finding = finding.row("history", row_key);
-            }
-            version(finding, number)
-        }
-        Class::Track | Class::Chain => {
-            let (entity, ordinal) = row_key.split_last_chunk::<8>()?;
-            let ordinal = !u64::from_be_bytes(*ordinal);
-            finding.entity = key::parse_entity(entity).ok();
-            finding = finding.row("tracks", row_key);
-            let path = crate::entity::Path {
-                read,
-                spec: &run.spec,
-                entity,
-            };
-            match path.track(ordinal) {
-                Ok(track) => version(finding, track.version),
-                // The hash that the next one names belongs to a commit that is lost.
-                Err(_) if class == Class::Chain && !run.lost.is_empty() => None,
-                Err(_) => Some(finding),
-            }
-        }
-        Class::Moment => {
-            finding.commit = key::parse_moment(row_key).ok().map(|(_, commit)| commit);
-            Some(finding.row("moments", row_key))
-        }
-        Class::Commit => {
-            finding.commit = row_key
-                .first_chunk()
-                .map(|commit| u64::from_be_bytes(*commit));
-            Some(finding.row("commits", row_key))
-        }
-        Class::Block => {
-            if let Ok(Some(value)) = read.get(key::BLOCKS, row_key)
-                && let Ok((block, _)) = decode_block(&run.spec, row_key, &value)
-            {
-                finding.block = Some(block);
-            }
-            let commit = row_key.last_chunk::<8>();
-            finding.commit = commit.map(|commit| !u64::from_be_bytes(*commit));
-            Some(finding.row("blocks", row_key))
-        }
-        Class::Live => Some(about_row(run, finding, row_key)),
-        Class::Head => {
-            finding.entity = key::parse_entity(row_key).ok();
-            Some(finding.row("entities", row_key))
-        }
-    }
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    crate::error::Hex(bytes).to_string()
 }

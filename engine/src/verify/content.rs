@@ -332,7 +332,7 @@ impl Unproven {
 }
 
 /// Damage is an answer here; only the operating system's failures stay errors.
-fn readable<T>(result: Result<T>) -> Result<std::result::Result<T, String>> {
+pub(super) fn readable<T>(result: Result<T>) -> Result<std::result::Result<T, String>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) if error.kind() == ErrorKind::Io => Err(error),

@@ -100,9 +100,11 @@ pub(crate) struct SegmentScan {
     pub(crate) page: Option<Page>,
     /// The commits it holds whose bytes and content are sound.
     pub(crate) commits: Ranges,
-    /// Hashes that are named: by damaged frames, by the first page, the footer, and by commits
-    /// about the one before them where that one is not in this file.
+    /// What sound commits name as the hash of the one before them, where that one is not in this
+    /// file or has another hash.
     pub(crate) named: BTreeMap<u64, Hash>,
+    /// What first page, footer and damaged frames state as the hash of a commit: no hash covers it.
+    pub(crate) stated: BTreeMap<u64, Hash>,
     /// Hash of the last commit of each run of sound commits.
     pub(crate) ends: BTreeMap<u64, Hash>,
     /// Hash of the newest commit that the tables have, if it is here.
@@ -132,6 +134,7 @@ impl SegmentScan {
             page: None,
             commits: Ranges::default(),
             named: BTreeMap::new(),
+            stated: BTreeMap::new(),
             ends: BTreeMap::new(),
             applied: None,
             damages: Vec::new(),
@@ -172,8 +175,6 @@ pub(super) struct SegmentJob<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) read: Option<&'a dyn Read>,
     pub(super) survey: &'a Survey,
-    /// Only these commits are looked at; all when `None`.
-    pub(super) only: Option<&'a Ranges>,
     pub(super) sink: &'a mut dyn Sink,
     pub(super) totals: JournalTotals,
 }
@@ -196,7 +197,8 @@ impl SegmentJob<'_> {
                 Found::Page(page) => {
                     scan.misplaced = page.segment != number || page.store_id != self.run.net;
                     if page.first_seq > 1 {
-                        scan.named.insert(page.first_seq - 1, Hash(page.prev_chain));
+                        scan.stated
+                            .insert(page.first_seq - 1, Hash(page.prev_chain));
                     }
                     scan.newest = scan.newest.max(page.first_seq.saturating_sub(1));
                     scan.page = Some(page);
@@ -218,13 +220,14 @@ impl SegmentJob<'_> {
                     }
                     last = Some(frame.seq);
                     scan.newest = scan.newest.max(frame.seq);
-                    if self.only.is_some_and(|only| !only.contains(frame.seq)) {
+                    if frame.lost {
+                        scan.lost.push(frame.seq);
+                        scan.stated.insert(frame.seq, Hash(frame.chain));
                         before = None;
                         continue;
                     }
-                    if frame.lost {
-                        scan.lost.push(frame.seq);
-                        scan.named.insert(frame.seq, Hash(frame.chain));
+                    if self.run.broken.contains(frame.seq) {
+                        scan.wrong.push(frame.seq);
                         before = None;
                         continue;
                     }
@@ -263,7 +266,10 @@ impl SegmentJob<'_> {
                     )?;
                     if sound {
                         scan.commits.insert(seq, seq);
-                        scan.ends.remove(&seq.saturating_sub(1));
+                        // Where the chain breaks, both hashes are kept.
+                        if !scan.named.contains_key(&seq.saturating_sub(1)) {
+                            scan.ends.remove(&seq.saturating_sub(1));
+                        }
                         scan.ends.insert(seq, body.info.hash);
                         before = Some((seq, body.info.hash, body.info.registry_head));
                     } else {
@@ -285,12 +291,12 @@ impl SegmentJob<'_> {
                     scan.footer_seq = Some(seq);
                     scan.sound_end = end(&position);
                     scan.newest = scan.newest.max(seq);
-                    scan.named.insert(seq, Hash(chain));
+                    scan.stated.insert(seq, Hash(chain));
                 }
                 Found::Damage(damage) => {
                     self.run.progress(damage.len_bytes);
                     if let Some(DamagedFrame { seq, chain, .. }) = &damage.frame {
-                        scan.named.insert(*seq, Hash(*chain));
+                        scan.stated.insert(*seq, Hash(*chain));
                         last = last.max(Some(*seq));
                     }
                     before = None;
@@ -350,12 +356,8 @@ impl SegmentJob<'_> {
         }
         match before {
             Some((number, hash, _)) if number + 1 == info.number && hash == info.previous => {}
-            Some((number, hash, _)) if number + 1 == info.number => {
-                let finding = finding(Code::ChainBreak);
-                self.run.report(finding.expected(hash).found(info.previous));
-            }
             _ if info.number > 1 => {
-                scan.named.entry(info.number - 1).or_insert(info.previous);
+                scan.named.insert(info.number - 1, info.previous);
             }
             _ => {}
         }

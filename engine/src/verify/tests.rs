@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, Bytes, KeyRange, Read, Store, Table};
-use blocknet_wal::MemEnv;
+use blocknet_wal::{EnvOp, InjectedError, Injection, MemEnv};
 
 use super::*;
 use crate::net::{Inner, Writable};
@@ -142,7 +142,7 @@ fn every_missing_row_is_found_and_named() {
         assert!(
             named,
             "`{table}` {}: {:#?}",
-            hex_of(row_key),
+            crate::error::Hex(row_key),
             errors(&found)
         );
         // A commit's own blocks are asked when its registry head is checked.
@@ -223,7 +223,12 @@ fn a_row_that_nobody_wrote_is_found() {
             .errors()
             .any(|finding| finding.key.as_ref() == Some(&other));
         let name = key::table_name(*table);
-        assert!(named, "`{name}` {}: {:#?}", hex_of(&other), errors(&found));
+        assert!(
+            named,
+            "`{name}` {}: {:#?}",
+            crate::error::Hex(&other),
+            errors(&found)
+        );
         *tables.entry(name).or_insert(0) += 1;
     }
     assert_eq!(tables.len(), JOBS.len(), "{tables:?}");
@@ -317,8 +322,8 @@ fn codes(verification: &Verification, commit: u64) -> BTreeSet<&'static str> {
     of_commit.map(|finding| finding.code.name()).collect()
 }
 
-/// What each attacker leaves that can be found without anything remembered outside: the table in
-/// DESIGN.md, "Verify".
+/// What each attacker leaves that can be found without anything remembered outside: DESIGN.md,
+/// "Verify".
 #[test]
 fn attackers_on_the_journal_are_found_as_far_as_they_can_be() {
     let street = || {
@@ -377,22 +382,42 @@ fn attackers_on_the_journal_are_found_as_far_as_they_can_be() {
         );
     }
 
-    // Makes the commit's hash anew over other texts: the next commit names the old one.
-    let (env, net) = street();
-    let id = *net.id();
-    rewrite_journal(&env, u64::MAX, |body, _| {
-        if body.info.number == 3 {
-            body.info.author = "nobody".into();
+    // Makes the commit's hash anew over other texts: the next commit names the old one. And with it
+    // the commits before, so that the chain breaks at one place only.
+    for first in [3, 2] {
+        let (env, net) = street();
+        let id = *net.id();
+        let previous = std::cell::Cell::new(None);
+        rewrite_journal(&env, u64::MAX, |body, _| {
+            let number = body.info.number;
+            if number < first || number > 3 {
+                return false;
+            }
+            if number == first {
+                body.info.author = "nobody".into();
+            }
+            body.info.previous = previous.take().unwrap_or(body.info.previous);
             body.info.hash = body.info.compute_hash(&id);
+            previous.set(Some(body.info.hash));
+            true
+        });
+        let (found, diagnosis) = verified(&env, &*writable(&net).store);
+        for commit in first..=3 {
+            assert!(
+                codes(&found, commit).contains("CHAIN_BREAK"),
+                "{:#?}",
+                errors(&found)
+            );
+            assert!(diagnosis.from_tables.contains(commit));
         }
-        body.info.number == 3
-    });
-    let (found, _) = verified(&env, &*writable(&net).store);
-    let all: BTreeSet<_> = found.errors().map(|finding| finding.code.name()).collect();
-    assert!(
-        all.contains("CHAIN_BREAK") && all.contains("KV_DIFFERS"),
-        "{all:?}"
-    );
+        assert!(!diagnosis.from_tables.contains(first - 1) && diagnosis.lost.is_empty());
+        // The tables are not blamed: the chain names what they hold.
+        assert!(
+            found.errors().all(|finding| finding.side == Side::Journal),
+            "{:#?}",
+            errors(&found)
+        );
+    }
 
     // Cuts the tail of the journal: the tables have it, and give it back.
     let (env, net) = street();
@@ -412,4 +437,53 @@ fn attackers_on_the_journal_are_found_as_far_as_they_can_be() {
     let cut = builder(&env).verify(DIR, Depth::Full, &|_| ()).unwrap();
     assert!(cut.is_clean(), "{:#?}", cut.findings);
     assert_eq!(cut.head.0, 11);
+}
+
+/// A read that fails says nothing about the bytes: it is no damage, and nothing is replaced for it.
+#[test]
+fn a_failed_read_is_not_taken_for_damage() {
+    const SITES: &[EnvOp] = &[EnvOp::List, EnvOp::Open, EnvOp::Len, EnvOp::Read];
+    let env = MemEnv::new(1);
+    street(&env).close().unwrap();
+    let before = env.count(SITES);
+    assert!(
+        builder(&env)
+            .verify(DIR, Depth::Full, &|_| ())
+            .unwrap()
+            .is_clean()
+    );
+    let reads = env.count(SITES) - before;
+    assert!(reads > 20, "{reads}");
+    let mut incomplete = 0;
+    for nth in 1..=reads {
+        let fail = || {
+            env.inject(Injection {
+                ops: SITES,
+                nth,
+                lasting: false,
+                error: InjectedError::Io,
+            });
+        };
+        fail();
+        match builder(&env).verify(DIR, Depth::Full, &|_| ()) {
+            Err(error) => assert_eq!(error.kind(), crate::ErrorKind::Io),
+            Ok(found) => {
+                let others = found.errors().filter(|finding| finding.code != Code::Io);
+                assert_eq!(others.count(), 0, "read {nth}: {:#?}", errors(&found));
+                incomplete += u32::from(!found.skipped.is_empty());
+            }
+        }
+        let writes = env.count(EnvOp::CHANGES);
+        fail();
+        if let Ok(repaired) = builder(&env).repair(DIR, true, "test", &|_| ()) {
+            assert!(
+                repaired.steps.is_empty(),
+                "read {nth}: {:#?}",
+                repaired.steps
+            );
+        }
+        assert_eq!(env.count(EnvOp::CHANGES), writes, "read {nth}");
+    }
+    println!("{reads} reads failed, {incomplete} verifications were incomplete for it");
+    assert!(incomplete > 0);
 }

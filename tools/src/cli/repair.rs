@@ -46,7 +46,6 @@ struct Document<'r> {
     applied: bool,
     result: &'static str,
     exit: u8,
-    error: Option<String>,
     steps: Vec<StepJson<'r>>,
     lost: Vec<Commits>,
     left: &'r [String],
@@ -154,7 +153,6 @@ fn report<'r>(args: &Args, repair: &'r Repair, exit: u8, name: &'static str) -> 
         applied: args.apply,
         result: name,
         exit,
-        error: None,
         steps: repair.steps.iter().map(Into::into).collect(),
         lost: repair
             .lost

@@ -1,0 +1,132 @@
+//! What it means that journal and tables do not have the same under a key.
+
+use blocknet_kv::Read;
+
+use crate::entity::Path;
+use crate::error::Hex;
+use crate::key;
+use crate::linking::decode_block;
+use crate::record::{Place, Version};
+
+use super::Run;
+use super::content::block_of;
+use super::finding::{Code, Finding, Remedy, Side};
+use super::sums::{Both, Class};
+
+/// Adds what a record key says.
+pub(super) fn about_row(run: &Run<'_>, mut finding: Finding, record_key: &[u8]) -> Finding {
+    let Ok(place) = Place::of_key(record_key, &run.spec) else {
+        return finding;
+    };
+    finding.block = block_of(&run.spec, &place, true);
+    let entity = record_key.get(place.as_bytes().len()..).unwrap_or_default();
+    if let Ok(entity) = key::parse_entity(entity) {
+        finding.entity = Some(entity);
+    }
+    finding.row("records", record_key)
+}
+
+/// Whether a version belongs into `records`, by its entity's head.
+fn is_live(read: &dyn Read, run: &Run<'_>, record_key: &[u8], version: Version) -> bool {
+    let Ok(place) = Place::of_key(record_key, &run.spec) else {
+        return false;
+    };
+    if place.is_nowhere() {
+        return false;
+    }
+    let path = Path {
+        read,
+        spec: &run.spec,
+        entity: record_key.get(place.as_bytes().len()..).unwrap_or_default(),
+    };
+    let last = path.head().ok().flatten().and_then(|head| head.last);
+    last.is_some_and(|last| last.version == version && last.place == place)
+}
+
+/// What it means that the two sides do not have the same under a key; `None` when that is no more
+/// than a commit being lost, which is reported as such.
+pub(super) fn difference(
+    run: &Run<'_>,
+    read: &dyn Read,
+    class: Class,
+    row_key: &[u8],
+    both: &Both,
+) -> Option<Finding> {
+    let code = match (class, both.journal.len(), both.tables.len()) {
+        (Class::Chain, ..) => Code::VersionChain,
+        (Class::Live, ..) => Code::LiveHead,
+        (Class::Head, ..) => Code::EntityHead,
+        (_, 0, _) => Code::RowExtra,
+        (_, _, 0) => Code::RowMissing,
+        _ => Code::RowDiffers,
+    };
+    let mut finding = Finding::new(Side::Tables, code, Remedy::Journal);
+    if code == Code::RowDiffers || code == Code::VersionChain {
+        let hex = |values: &[Vec<u8>]| {
+            let all: Vec<_> = values.iter().map(|value| hex_of(value)).collect();
+            all.join(", ")
+        };
+        finding = finding
+            .expected(hex(&both.journal))
+            .found(hex(&both.tables));
+    }
+    let version = |finding: Finding, version: Version| {
+        (!run.is_lost(version.commit)).then(|| finding.version(version))
+    };
+    match class {
+        Class::Version | Class::Closing => {
+            let (record_key, number) = key::split_history(row_key).ok()?;
+            finding = about_row(run, finding, record_key);
+            if class == Class::Closing || !is_live(read, run, record_key, number) {
+                finding = finding.row("history", row_key);
+            }
+            version(finding, number)
+        }
+        Class::Track | Class::Chain => {
+            let (entity, ordinal) = row_key.split_last_chunk::<8>()?;
+            let ordinal = !u64::from_be_bytes(*ordinal);
+            finding.entity = key::parse_entity(entity).ok();
+            finding = finding.row("tracks", row_key);
+            let path = Path {
+                read,
+                spec: &run.spec,
+                entity,
+            };
+            match path.track(ordinal) {
+                Ok(track) => version(finding, track.version),
+                // The hash that the next one names belongs to a commit that is lost.
+                Err(_) if class == Class::Chain && !run.lost.is_empty() => None,
+                Err(_) => Some(finding),
+            }
+        }
+        Class::Moment => {
+            finding.commit = key::parse_moment(row_key).ok().map(|(_, commit)| commit);
+            Some(finding.row("moments", row_key))
+        }
+        Class::Commit => {
+            finding.commit = row_key
+                .first_chunk()
+                .map(|commit| u64::from_be_bytes(*commit));
+            Some(finding.row("commits", row_key))
+        }
+        Class::Block => {
+            if let Ok(Some(value)) = read.get(key::BLOCKS, row_key)
+                && let Ok((block, _)) = decode_block(&run.spec, row_key, &value)
+            {
+                finding.block = Some(block);
+            }
+            let commit = row_key.last_chunk::<8>();
+            finding.commit = commit.map(|commit| !u64::from_be_bytes(*commit));
+            Some(finding.row("blocks", row_key))
+        }
+        Class::Live => Some(about_row(run, finding, row_key)),
+        Class::Head => {
+            finding.entity = key::parse_entity(row_key).ok();
+            Some(finding.row("entities", row_key))
+        }
+    }
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    Hex(bytes).to_string()
+}
