@@ -16,6 +16,7 @@ use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linking::{Blocks, Change, Linked, link};
+use crate::log;
 use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
 use crate::time::Moment;
 use crate::touched;
@@ -454,6 +455,13 @@ impl<'a> Rows<'a> {
             self.batch.put(key::COMMITS, row_key, value);
         }
         let info = &body.info;
+        log::add(
+            &mut self.batch,
+            before.read,
+            self.number,
+            info.previous,
+            info.hash,
+        )?;
         let mut ledger = self.ledger.clone();
         self.zones
             .write(before.read, &mut ledger.levels, &mut self.batch)?;

@@ -77,6 +77,12 @@ pub(crate) const SCHEMA: &[TableSpec] = &[
         point_reads: false,
         blobs: false,
     },
+    TableSpec {
+        name: "log",
+        cold: true,
+        point_reads: false,
+        blobs: false,
+    },
 ];
 
 /// Live heads: at most one row per entity.
@@ -101,6 +107,8 @@ pub(crate) const COMMITS: Table = Table(8);
 pub(crate) const MOMENTS: Table = Table(9);
 /// Applied commit, layers and their counts.
 pub(crate) const META: Table = Table(10);
+/// Inner hashes of the log over all commits.
+pub(crate) const LOG: Table = Table(11);
 
 /// Name of a table, for messages.
 pub(crate) fn table_name(table: Table) -> &'static str {
@@ -260,6 +268,11 @@ pub(crate) fn commit(commit: u64, chunk: u32) -> Vec<u8> {
     key
 }
 
+/// `commit`: key of `log`.
+pub(crate) fn log(commit: u64) -> [u8; 8] {
+    commit.to_be_bytes()
+}
+
 /// `layer | recorded time | commit`: key of `moments`. Flipping the sign bit of the time makes
 /// byte order the order of moments.
 pub(crate) fn moment(layer: LayerId, recorded: Moment, commit: u64) -> Vec<u8> {
@@ -320,14 +333,15 @@ mod tests {
     #[test]
     fn the_table_constants_name_their_tables() {
         let names = [
-            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, ZONES, COMMITS, MOMENTS, META,
+            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, ZONES, COMMITS, MOMENTS,
+            META, LOG,
         ]
         .map(table_name);
         assert_eq!(
             names,
             [
                 "records", "history", "entities", "tracks", "blocks", "links", "edges", "zones",
-                "commits", "moments", "meta"
+                "commits", "moments", "meta", "log"
             ]
         );
         assert_eq!(names.len(), SCHEMA.len());

@@ -63,6 +63,7 @@ mod ledger;
 mod linked;
 mod linking;
 mod lock;
+mod log;
 mod net;
 mod open;
 mod propagate;
@@ -94,6 +95,7 @@ pub use ledger::LayerState;
 pub use linked::{
     Blocks, LinkedNet, Neighbour, NetStats, Registry, Safety, Supervision, Walk, Walking,
 };
+pub use log::LogHead;
 pub use net::{Net, Ticket};
 pub use open::{NetBuilder, OpenReport, Settings};
 pub use propagate::{Existing, propagate, propagate_alone};

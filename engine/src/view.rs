@@ -16,6 +16,7 @@ use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linked::LinkedNet;
+use crate::log::{Log, LogHead};
 use crate::record::{ChangeKind, End, Extent, HeaderRef, Place, RowRef, Version, flag};
 use crate::scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 use crate::time::{Interval, Moment};
@@ -290,6 +291,48 @@ impl<'a> View<'a> {
     /// Number of the newest commit the snapshot holds.
     pub fn newest_commit(&self) -> u64 {
         self.ledger.commit
+    }
+
+    /// The log over all commits of the snapshot: what a checkpoint states.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    ///
+    /// # Cost
+    /// As many small reads as the number of commits has binary digits set.
+    pub fn log_head(&self) -> Result<LogHead> {
+        self.log_head_at(self.ledger.commit)
+    }
+
+    /// The log over the first `size` commits, as it was when they were all there were.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there are fewer; otherwise as for [`View::log_head`].
+    pub fn log_head_at(&self, size: u64) -> Result<LogHead> {
+        let root = self.log().root(size)?;
+        Ok(LogHead { size, root })
+    }
+
+    /// The path of a commit's hash in the tree over the first `size` commits (RFC 6962, section
+    /// 2.1.1): shows that the commit is one of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a commit that is not; otherwise as for [`View::log_head_at`].
+    pub fn log_inclusion(&self, commit: u64, size: u64) -> Result<Vec<Hash>> {
+        self.log().inclusion(commit, size)
+    }
+
+    /// Shows that the first `size` commits continue the first `earlier` (RFC 6962, section 2.1.2).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when `earlier` is 0 or greater than `size`; otherwise as for
+    /// [`View::log_head_at`].
+    pub fn log_consistency(&self, earlier: u64, size: u64) -> Result<Vec<Hash>> {
+        self.log().consistency(earlier, size)
+    }
+
+    fn log(&self) -> Log<'_> {
+        Log::new(&*self.read, self.ledger.commit)
     }
 
     /// The newest commit of `layer` that the view knows, 0 for none.

@@ -19,6 +19,7 @@ use crate::entity::{Head, Track};
 use crate::error::{Error, Fault, Result};
 use crate::key;
 use crate::ledger::{LayerState, Ledger};
+use crate::log;
 use crate::open::{JOURNAL_DIR, NetBuilder, TABLES_DIR};
 use crate::record::{Peeked, Place};
 use crate::touched;
@@ -271,6 +272,17 @@ impl Rows<'_> {
                     ]
                 });
                 Ok((key_fields, value))
+            }
+            key::LOG => {
+                let wrong = Fault::Value {
+                    what: "key of the log",
+                };
+                let number = u64::from_be_bytes(row_key.try_into().map_err(|_| wrong)?);
+                let value = log::decode(number, value).map(|hashes| {
+                    let hashes = hashes.iter().map(|hash| hex(hash)).collect();
+                    vec![("nodes", Value::List(hashes))]
+                });
+                Ok((vec![("commit", number.into())], value))
             }
             _ => meta(row_key, value),
         }

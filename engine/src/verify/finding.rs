@@ -178,6 +178,8 @@ codes! {
     RegistryHead = "REGISTRY_HEAD",
     /// A zone does not count the rows there are, or its altitudes do not hold theirs.
     Zone = "ZONE",
+    /// A row of the log is not what the commits' hashes give.
+    Log = "LOG",
     /// Totals in `meta` are not what the rest gives.
     Totals = "TOTALS",
     /// The operating system failed; the bytes may be sound.

@@ -14,6 +14,7 @@ use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::Ledger;
 use crate::linking::{decode_block, decode_link};
+use crate::log;
 use crate::record::{HeaderRef, Peeked, Place, RowRef, Version, commitment, version_hash};
 use crate::time::Moment;
 use crate::zone::{self, Heights, Rows};
@@ -84,6 +85,7 @@ pub(super) const JOBS: &[Table] = &[
     key::LINKS,
     key::EDGES,
     key::ZONES,
+    key::LOG,
     key::MOMENTS,
     key::META,
 ];
@@ -106,6 +108,7 @@ impl Job<'_> {
             key::EDGES => self.edges(),
             key::ZONES => self.zones(),
             key::META => self.meta(),
+            key::LOG => self.log(),
             key::ENTITIES => self.entities(),
             _ => self.plain(table),
         }
@@ -641,6 +644,52 @@ impl Job<'_> {
         match Self::unless_damaged(Ledger::load(self.tables.read))? {
             Some(_) => {}
             None => self.broken(key::META, key::STATE, "the state row cannot be decoded"),
+        }
+        Ok(())
+    }
+
+    /// Every row of the log from the commit hashes and the rows before it; none may be missing.
+    fn log(&mut self) -> Result<()> {
+        let (run, read) = (self.run, self.tables.read);
+        let finding = |code, number| {
+            Finding::new(Side::Tables, code, Remedy::Journal)
+                .row("log", &key::log(number))
+                .commit(number)
+        };
+        let mut next = 2;
+        self.each(key::LOG, |job, row_key, value| {
+            let Ok(number) = row_key.try_into().map(u64::from_be_bytes) else {
+                job.broken(key::LOG, row_key, "the key is not a commit's number");
+                return Ok(());
+            };
+            if number % 2 != 0 || number == 0 || number > run.applied {
+                run.report(finding(Code::RowExtra, number));
+                return Ok(());
+            }
+            while next < number {
+                run.report(finding(Code::RowMissing, next));
+                next += 2;
+            }
+            next = number + 2;
+            // A commit whose header cannot be read is reported where it is missing.
+            let Ok(info) = header(read, number)? else {
+                return Ok(());
+            };
+            let row = Self::unless_damaged(log::row(read, number, info.previous, info.hash))?;
+            if let Some(Some(expected)) = row
+                && expected != value
+            {
+                run.report(
+                    finding(Code::Log, number)
+                        .expected(crate::error::Hex(&expected))
+                        .found(crate::error::Hex(value)),
+                );
+            }
+            Ok(())
+        })?;
+        while next <= run.applied {
+            run.report(finding(Code::RowMissing, next));
+            next += 2;
         }
         Ok(())
     }
