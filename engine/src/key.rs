@@ -319,6 +319,20 @@ pub(crate) fn layer(layer: LayerId) -> Vec<u8> {
     key
 }
 
+/// Prefix of the keys of `meta` that name erasures not yet carried through.
+pub(crate) const ERASING: &[u8] = b"erasing";
+
+/// `erasing | commit`: the row of `meta` for a commit whose erasures are not yet carried through.
+pub(crate) fn erasing(commit: u64) -> Vec<u8> {
+    [ERASING, &commit.to_be_bytes()].concat()
+}
+
+/// The inverse of [`erasing`].
+pub(crate) fn parse_erasing(key: &[u8]) -> Option<u64> {
+    let commit = key.strip_prefix(ERASING)?.try_into().ok()?;
+    Some(u64::from_be_bytes(commit))
+}
+
 /// Whether a key of `meta` is that of a layer's row.
 pub(crate) fn is_layer(key: &[u8]) -> bool {
     key.strip_prefix(b"layer")

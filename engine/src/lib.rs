@@ -51,6 +51,7 @@ mod codec;
 mod costs;
 pub mod dump;
 mod entity;
+mod erase;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]

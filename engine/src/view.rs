@@ -61,8 +61,10 @@ pub struct Record {
     pub kind: ChangeKind,
     /// Where the entity is; `None` for an absence.
     pub extent: Option<Extent>,
-    /// The payload as it was given.
+    /// The payload as it was given; empty once it is erased.
     pub payload: Bytes,
+    /// The commit that had the payload erased, if one did.
+    pub erased: Option<u64>,
     /// Salted commitment to the payload.
     pub commitment: Hash,
     /// Hash of the entity's version before, zero for the first.
@@ -77,7 +79,21 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+    /// The version of a row; `payload` is the row's, or empty where it is not wanted.
+    pub(crate) fn of(row: &RowRef<'_>, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+        let erased = row.erased_by();
+        Self {
+            erased,
+            payload: if erased.is_some() {
+                Bytes::new()
+            } else {
+                payload
+            },
+            ..Self::new(row.version, header, Bytes::new())
+        }
+    }
+
+    fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
         let is = |bit: u16| header.flags & bit != 0;
         Self {
             layer: header.layer,
@@ -92,6 +108,7 @@ impl Record {
             extent: header.extent,
             place: header.place,
             payload,
+            erased: None,
             commitment: header.commitment,
             previous: header.previous,
             author: header.author.map(Into::into),
@@ -523,7 +540,7 @@ impl<'a> View<'a> {
         let row = RowRef::decode(bytes).map_err(fault)?;
         let header = row.header_ref(self.spec).map_err(fault)?;
         let payload = bytes.slice(bytes.len() - row.payload.len()..);
-        Ok(wants(&header).then(|| Record::new(row.version, &header, payload)))
+        Ok(wants(&header).then(|| Record::of(&row, &header, payload)))
     }
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an

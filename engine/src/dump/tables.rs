@@ -21,7 +21,7 @@ use crate::key;
 use crate::ledger::{LayerState, Ledger};
 use crate::log;
 use crate::open::{JOURNAL_DIR, NetBuilder, TABLES_DIR};
-use crate::record::{Peeked, Place};
+use crate::record::{Peeked, Place, Version};
 use crate::touched;
 use crate::verify::{Gap, TablesFound, each_row};
 use crate::zone;
@@ -293,7 +293,7 @@ impl Rows<'_> {
         &self,
         spec: &NetSpec,
         record_key: &[u8],
-        version: Option<crate::record::Version>,
+        version: Option<Version>,
         value: &[u8],
     ) -> Result<Decoded, Fault> {
         let at = Place::of_key(record_key, spec)?;
@@ -445,6 +445,14 @@ fn item(input: &mut Decoder<'_>, spec: Option<&NetSpec>) -> Result<Fields, Fault
         touched::CREATED => vec![("item", "created".into())],
         touched::LEFT => vec![("item", "left".into())],
         touched::NET => return Ok(vec![("item", "net defined".into())]),
+        touched::ERASED => {
+            let version = Version {
+                commit: input.u64()?,
+                index: input.u32()?,
+            };
+            let item = ("item", "payload erased".into());
+            return Ok(vec![item, ("version", fields::version(version))]);
+        }
         touched::LAYER => {
             let layer = input.u16()?.into();
             return Ok(vec![("item", "layer defined".into()), ("layer", layer)]);
