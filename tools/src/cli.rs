@@ -9,6 +9,7 @@ mod compare;
 mod create;
 mod demo;
 mod dump;
+mod erase;
 mod error;
 mod explain;
 mod footprint;
@@ -100,6 +101,7 @@ enum Command {
     Verify(verify::Args),
     Repair(repair::Args),
     Dump(dump::Args),
+    Erase(Box<erase::Args>),
     Net(net::Args),
     Geocode(geocode::Args),
     Demo(demo::Args),
@@ -168,6 +170,7 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Verify(args) => verify::run(&args, io),
         Command::Repair(args) => repair::run(&args, io),
         Command::Dump(args) => dump::run(&args, io),
+        Command::Erase(args) => erase::run(&args, io),
         Command::Net(args) => net::run(&args, io),
         Command::Geocode(args) => geocode::run(&args, io),
         Command::Demo(args) => demo::run(&args, io),
