@@ -140,6 +140,10 @@ impl Store for Layered {
         self.base.flush()
     }
 
+    fn purge(&self, table: Table, range: &KeyRange) -> Result<(), Error> {
+        self.base.purge(table, range)
+    }
+
     fn disk_bytes(&self) -> Result<u64, Error> {
         self.base.disk_bytes()
     }

@@ -79,7 +79,7 @@ fn a_payload_is_erased_for_every_moment_and_from_every_file() {
             .contains("Nobody")
     );
     let frame = scene.ok("dump net journal --commit 3").out;
-    assert!(frame.contains("erased_by"), "{frame}");
+    assert!(frame.contains("erased by: 5"), "{frame}");
     let frame = scene.ok("dump net journal --commit 5").out;
     assert!(frame.contains("article 17"), "{frame}");
     let verified = scene.ok("verify net --json").object();
