@@ -14,7 +14,7 @@ use crate::record::{
     version_hash,
 };
 use crate::report::{History, Payload, Report, Shown, ShownVersion, Untouched};
-use crate::text::{Lines, NONE, Tokens, base64, checked};
+use crate::text::{Lines, NONE, Tokens, base64, checked, push_line};
 
 pub(crate) const FIRST_LINE: &str = "blocknet/history-proof@v1";
 
@@ -130,19 +130,16 @@ pub enum Apart {
     },
 }
 
-fn leaf_tokens(leaf: Option<&Leaf>) -> String {
-    match leaf {
-        None => format!("{NONE} {NONE}"),
-        Some(leaf) => format!("{} {}", base64(&leaf.data), base64(&leaf.path.encode())),
-    }
+fn leaf_tokens(leaf: Option<&Leaf>) -> [String; 2] {
+    leaf.map_or([NONE.to_owned(), NONE.to_owned()], |leaf| {
+        [base64(&leaf.data), base64(&leaf.path.encode())]
+    })
 }
 
-fn gap_tokens(gap: &Gap) -> String {
-    format!(
-        "{} {}",
-        leaf_tokens(gap.left.as_ref()),
-        leaf_tokens(gap.right.as_ref())
-    )
+fn gap_tokens(gap: &Gap) -> [String; 4] {
+    let [left, left_path] = leaf_tokens(gap.left.as_ref());
+    let [right, right_path] = leaf_tokens(gap.right.as_ref());
+    [left, left_path, right, right_path]
 }
 
 fn read_leaf(tokens: &mut Tokens<'_>) -> Result<Option<Leaf>> {
@@ -171,30 +168,31 @@ fn hashes(hashes: &[Hash]) -> String {
 
 impl VersionPart {
     fn encode(&self, text: &mut String) {
-        let header = base64(&self.header);
-        let index = self.index;
-        text.push_str(&match &self.filed {
-            Filed::Unplaced(path) => {
-                format!("absence {index} {header} {}", base64(&path.encode()))
-            }
+        let mut tokens = match &self.filed {
+            Filed::Unplaced(_) => vec!["absence".to_owned()],
+            Filed::Block { .. } => vec!["state".to_owned()],
+        };
+        tokens.extend([self.index.to_string(), base64(&self.header)]);
+        match &self.filed {
+            Filed::Unplaced(path) => tokens.push(base64(&path.encode())),
             Filed::Block {
                 path,
                 block,
                 block_path,
-            } => format!(
-                "state {index} {header} {} {} {}",
+            } => tokens.extend([
                 base64(&path.encode()),
                 base64(block),
-                base64(&block_path.encode())
-            ),
-        });
+                base64(&block_path.encode()),
+            ]),
+        }
         match &self.payload {
-            PayloadPart::Withheld => text.push_str(" withheld\n"),
-            PayloadPart::Erased => text.push_str(" erased\n"),
+            PayloadPart::Withheld => tokens.push("withheld".to_owned()),
+            PayloadPart::Erased => tokens.push("erased".to_owned()),
             PayloadPart::Shown { salt, bytes } => {
-                text.push_str(&format!(" shown {} {}\n", base64(salt), base64(bytes)));
+                tokens.extend(["shown".to_owned(), base64(salt), base64(bytes)]);
             }
         }
+        push_line(text, &tokens);
     }
 
     fn read(lines: &mut Lines<'_>, keyword: &'static str) -> Result<Self> {
@@ -246,30 +244,31 @@ fn read_versions(lines: &mut Lines<'_>) -> Result<Vec<VersionPart>> {
 
 impl Since {
     fn encode(&self, text: &mut String) {
-        text.push_str(&format!(
-            "since {} {}\n",
-            hashes(&self.peaks),
-            base64(&self.commit.header)
-        ));
+        push_line(
+            text,
+            &["since", &hashes(&self.peaks), &base64(&self.commit.header)],
+        );
         for version in &self.commit.versions {
             version.encode(text);
         }
-        text.push_str(&format!("next {}\n", leaf_tokens(self.next.as_ref())));
+        let [next, path] = leaf_tokens(self.next.as_ref());
+        push_line(text, &["next", &next, &path]);
         for later in &self.later {
             let header = base64(&later.header);
-            text.push_str(&match &later.apart {
-                Apart::Elsewhere(gap) => format!("elsewhere {header} {}\n", gap_tokens(gap)),
+            let mut tokens = match &later.apart {
+                Apart::Elsewhere(_) => vec!["elsewhere".to_owned(), header],
                 Apart::Beside {
-                    block,
-                    block_path,
-                    gap,
-                } => format!(
-                    "beside {header} {} {} {}\n",
+                    block, block_path, ..
+                } => vec![
+                    "beside".to_owned(),
+                    header,
                     base64(block),
                     base64(&block_path.encode()),
-                    gap_tokens(gap)
-                ),
-            });
+                ],
+            };
+            let (Apart::Elsewhere(gap) | Apart::Beside { gap, .. }) = &later.apart;
+            tokens.extend(gap_tokens(gap));
+            push_line(text, &tokens);
         }
     }
 
@@ -317,14 +316,13 @@ impl HistoryProof {
             base64(self.id.as_bytes())
         );
         if let Some(code_len) = self.code_len {
-            text.push_str(&format!("code {code_len}\n"));
+            push_line(&mut text, &["code", &code_len.to_string()]);
         }
         for (commit, path) in &self.commits {
-            text.push_str(&format!(
-                "commit {} {}\n",
-                base64(&commit.header),
-                hashes(path)
-            ));
+            push_line(
+                &mut text,
+                &["commit", &base64(&commit.header), &hashes(path)],
+            );
             for version in &commit.versions {
                 version.encode(&mut text);
             }

@@ -18,8 +18,23 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     }
 }
 
+/// Appends a line of tokens, each of which stands for something or is [`NONE`].
+pub(crate) fn push_line<T: AsRef<str>>(text: &mut String, tokens: &[T]) {
+    for (index, token) in tokens.iter().enumerate() {
+        if index > 0 {
+            text.push(' ');
+        }
+        text.push_str(token.as_ref());
+    }
+    text.push('\n');
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('?');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// The text of a file that is not too long and ends with a newline.

@@ -12,7 +12,7 @@ use crate::hash::Hash;
 use crate::key::{Keys, PublicKey, Role, SecretKey};
 use crate::log::extends;
 use crate::note::{Checkpoint, Note};
-use crate::text::{Lines, base64, checked, decimal};
+use crate::text::{Lines, base64, checked, decimal, push_line};
 
 const STATE_FIRST_LINE: &str = "blocknet/witness-state@v1";
 /// Largest state file, in bytes: some ten thousand nets.
@@ -74,7 +74,7 @@ impl State {
     pub fn encode(&self) -> String {
         let mut text = format!("{STATE_FIRST_LINE}\n");
         for (origin, (size, root)) in &self.seen {
-            text.push_str(&format!("{origin} {size} {}\n", base64(root)));
+            push_line(&mut text, &[origin, &size.to_string(), &base64(root)]);
         }
         text
     }
@@ -187,7 +187,7 @@ pub(crate) fn verify(key: &PublicKey, text: &str, signature: &[u8]) -> Option<u6
     let (time, signature) = signature.split_first_chunk::<8>()?;
     let time = u64::from_be_bytes(*time);
     // The specification's limit.
-    let in_range = time <= i64::MAX as u64;
+    let in_range = i64::try_from(time).is_ok();
     (in_range && key.verifies(&message(time, text), signature)).then_some(time)
 }
 
@@ -283,6 +283,29 @@ mod tests {
         let mut accepted = state.clone();
         accepted.accept(second.checkpoint());
         assert_eq!(accepted, state);
+    }
+
+    /// Computed with Python: hashlib, base64 and the Ed25519 of its package cryptography.
+    const COSIGNED: &str = concat!(
+        "blocknet/07070707070707070707070707070707\n",
+        "1\n",
+        "3P/nht7RbSg8ZjhGrQxP8mVY/M3jbKnTCy6hnq3p/A4=\n",
+        "\n",
+        "— log rMMpEynFWlk/ccF2tfIWvWRjyAN3osOtQ+cvNL3Dl3wWRzpUBjbGkJqdvTv4C9jH8EWgiQNIo3RvLs8wDfT+eKxU7g8=\n",
+        "— witness rRchTAAAAABlU/EAtt552OHm4xdor00Zte75iqKqSu1FkJKipnZymCeJTSdmAhdXkoZZn/xOOgc4PAnhNjgikAB/wqQzgE1XuOsQAQ==\n",
+    );
+
+    #[test]
+    fn a_cosigned_note_has_these_bytes() {
+        let first = note(7, 1, roots()[0]);
+        let mut state = State::default();
+        state.accept(first.checkpoint());
+        let (cosigned, state) = run(&state, &first, &[]).unwrap();
+        assert_eq!(cosigned.encode(), COSIGNED);
+        assert_eq!(
+            state.encode(),
+            "blocknet/witness-state@v1\nblocknet/07070707070707070707070707070707 1 3P/nht7RbSg8ZjhGrQxP8mVY/M3jbKnTCy6hnq3p/A4=\n"
+        );
     }
 
     #[test]
