@@ -195,7 +195,7 @@ impl Net {
             let numbers = [&number.to_le_bytes()[..], &index.to_le_bytes()].concat();
             let hash_of = hash("blocknet/version/1", &[&NET, &numbers, &bytes64(&header)]);
             let mut leaf = hash_of.to_vec();
-            let mut file = |code: [u8; 4], hash| {
+            let mut file = |code: [u8; 4], hash: Hash| {
                 let (block, key) = (code[..2].to_vec(), record_key(assert.id, code));
                 let leaf = [&key[..], &hash].concat();
                 filing.entry(block).or_default().push((key, index, hash));
