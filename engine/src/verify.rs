@@ -39,7 +39,7 @@ use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
 
-pub(crate) use content::{Rebuilt, Unproven};
+pub(crate) use content::{Rebuilt, Unproven, block_of};
 pub use finding::{Code, Finding, Remedy, Severity, Side};
 pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;

@@ -76,19 +76,36 @@ impl ConsistencyProof {
     pub fn verify(&self, keys: &Keys) -> Result<Report> {
         let from_signers = self.from.open(keys)?;
         let signers = self.to.open(keys)?;
-        let (from, checkpoint) = (*self.from.checkpoint(), *self.to.checkpoint());
-        if from.net() != checkpoint.net() {
+        self.check()?;
+        Ok(Report {
+            checkpoint: *self.to.checkpoint(),
+            signers,
+            shown: Shown::Consistency {
+                from: *self.from.checkpoint(),
+                from_signers,
+            },
+        })
+    }
+
+    /// Checks all but the signatures: for whoever makes a proof, and for witnesses.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn check(&self) -> Result<()> {
+        let (from, to) = (self.from.checkpoint(), self.to.checkpoint());
+        if from.net() != to.net() {
             return Err(Error::refuted("checkpoints", "they are of two nets"));
         }
-        let (size, root) = (checkpoint.size(), checkpoint.root());
-        if !extends(&self.hashes, from.size(), &from.root(), size, &root) {
-            let item = format!("checkpoint of {size} commits");
+        if !extends(
+            &self.hashes,
+            from.size(),
+            &from.root(),
+            to.size(),
+            &to.root(),
+        ) {
+            let item = format!("checkpoint of {} commits", to.size());
             return Err(Error::refuted(item, "not shown to extend the earlier one"));
         }
-        Ok(Report {
-            checkpoint,
-            signers,
-            shown: Shown::Consistency { from, from_signers },
-        })
+        Ok(())
     }
 }

@@ -394,6 +394,18 @@ impl HistoryProof {
     /// Any [`Error`]: the proof shows nothing.
     pub fn verify(&self, keys: &Keys) -> Result<Report> {
         let signers = self.note.open(keys)?;
+        Ok(Report {
+            checkpoint: *self.note.checkpoint(),
+            signers,
+            shown: self.check()?,
+        })
+    }
+
+    /// Checks all but the signatures: for whoever makes a proof.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn check(&self) -> Result<Shown> {
         let checkpoint = *self.note.checkpoint();
         let mut walk = Walk {
             proof: self,
@@ -427,16 +439,12 @@ impl HistoryProof {
                 "given without a state to bind it",
             ));
         }
-        Ok(Report {
-            checkpoint,
-            signers,
-            shown: Shown::History(History {
-                layer: self.layer,
-                id: self.id.clone(),
-                versions,
-                untouched,
-            }),
-        })
+        Ok(Shown::History(History {
+            layer: self.layer,
+            id: self.id.clone(),
+            versions,
+            untouched,
+        }))
     }
 }
 
