@@ -7,6 +7,7 @@ mod cli {
     mod dump;
     mod import;
     mod net;
+    mod proof;
     mod query;
     mod repair;
     mod support;

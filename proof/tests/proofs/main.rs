@@ -54,6 +54,10 @@ fn fixtures_verify_and_are_what_is_written() {
         ("consistency.proof", net.prove_consistency(3, 8).encode()),
     ];
     let both = Keys::new(vec![log_key().public()], vec![witness_key().public()]).unwrap();
+    for (name, key) in [("log.pub", log_key()), ("witness.pub", witness_key())] {
+        let line = format!("{}\n", key.public());
+        assert_eq!(fixture(name, &line), line.as_bytes());
+    }
     for (name, encoded) in all {
         let bytes = fixture(name, &encoded);
         let keys = if name.starts_with("commit") {
