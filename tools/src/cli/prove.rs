@@ -39,13 +39,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     id: Option<String>,
     /// The entity's layer [default: main]
-    #[arg(long, value_name = "NAME", requires = "id")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["commit", "from"])]
     layer: Option<String>,
     /// Show also that no commit since touched the last version, which must be a state
-    #[arg(long, requires = "id")]
+    #[arg(long, conflicts_with_all = ["commit", "from"])]
     untouched: bool,
     /// Show the payloads too, to everybody who gets the proof
-    #[arg(long, requires = "id")]
+    #[arg(long, conflicts_with_all = ["commit", "from"])]
     payload: bool,
     /// Prove that the checkpoint --to extends this one
     #[arg(
