@@ -8,7 +8,8 @@
 //! the row goes. A crash anywhere leaves the row, and the next opening does it again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blocknet_geocode::NetSpec;
@@ -17,6 +18,7 @@ use blocknet_wal::{Env, Erasable, Found, Frame, FrameRef, Journal, SegmentRewrit
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key;
+use crate::open::{QUARANTINE_DIR, sync_dir};
 use crate::record::{RowRef, SALT_LEN_BYTES, Version, erased_by, erased_salt};
 use crate::touched::{Defined, Touched};
 
@@ -267,6 +269,38 @@ impl Pending {
         store.flush()?;
         Ok(())
     }
+}
+
+/// What lies in quarantine, sorted.
+pub(crate) fn quarantined(dir: &Path) -> Result<Vec<PathBuf>> {
+    let quarantine = dir.join(QUARANTINE_DIR);
+    let list = |error| Error::io("list the directory", &quarantine, error);
+    if !quarantine.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = fs::read_dir(&quarantine)
+        .map_err(list)?
+        .map(|entry| entry.map(|entry| entry.path()).map_err(list))
+        .collect::<Result<Vec<_>>>()?;
+    found.sort();
+    Ok(found)
+}
+
+pub(crate) fn purge_quarantine(dir: &Path) -> Result<u64> {
+    let found = quarantined(dir)?;
+    for path in &found {
+        let is_dir = fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
+        let removed = match is_dir {
+            Ok(true) => fs::remove_dir_all(path),
+            Ok(false) => fs::remove_file(path),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|error| Error::io("remove", path, error))?;
+    }
+    if !found.is_empty() {
+        sync_dir(&dir.join(QUARANTINE_DIR))?;
+    }
+    Ok(found.len() as u64)
 }
 
 /// The range of one key.

@@ -77,28 +77,42 @@ impl Hasher {
     }
 }
 
-/// The Merkle tree hash of RFC 6962, section 2.1, over leaves in the order given. Subtrees are
+/// The Merkle tree of RFC 6962, section 2.1, over leaves in the order given. Complete subtrees are
 /// kept on a stack, so memory is logarithmic in the number of leaves.
-pub(crate) fn merkle_root<T: AsRef<[u8]>>(leaves: impl IntoIterator<Item = T>) -> Hash {
-    let mut stack: Vec<(u32, Hash)> = Vec::new();
-    for leaf in leaves {
-        let mut node = (0, leaf_hash(leaf.as_ref()));
-        while let Some(&(height, left)) = stack.last() {
+#[derive(Default)]
+pub(crate) struct MerkleTree(Vec<(u32, Hash)>);
+
+impl MerkleTree {
+    /// Appends a leaf.
+    pub(crate) fn push(&mut self, leaf: &[u8]) {
+        let mut node = (0, leaf_hash(leaf));
+        while let Some(&(height, left)) = self.0.last() {
             if height != node.0 {
                 break;
             }
-            stack.pop();
+            self.0.pop();
             node = (height + 1, inner_hash(left, node.1));
         }
-        stack.push(node);
+        self.0.push(node);
     }
-    let Some((_, mut root)) = stack.pop() else {
-        return Hash(Sha256::digest([]).into());
-    };
-    while let Some((_, left)) = stack.pop() {
-        root = inner_hash(left, root);
+
+    /// The root over the leaves so far.
+    pub(crate) fn root(&self) -> Hash {
+        let mut subtrees = self.0.iter().rev().map(|(_, node)| *node);
+        let Some(last) = subtrees.next() else {
+            return Hash(Sha256::digest([]).into());
+        };
+        subtrees.fold(last, |right, left| inner_hash(left, right))
     }
-    root
+}
+
+/// The root of a [`MerkleTree`].
+pub(crate) fn merkle_root<T: AsRef<[u8]>>(leaves: impl IntoIterator<Item = T>) -> Hash {
+    let mut tree = MerkleTree::default();
+    for leaf in leaves {
+        tree.push(leaf.as_ref());
+    }
+    tree.root()
 }
 
 /// The hash of a leaf in the Merkle tree of RFC 6962.

@@ -597,6 +597,25 @@ impl Net {
         self.write_alone(|writer| writer.erase(&versions, commit))
     }
 
+    /// What lies in the quarantine of the net in `dir`: cut ends, replaced segments and tables. It is
+    /// never read, and may hold copies of payloads that were erased since.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when it cannot be listed.
+    pub fn quarantined(dir: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        crate::erase::quarantined(dir.as_ref())
+    }
+
+    /// Removes all that lies in quarantine, for good: copies of payloads that were erased, and the
+    /// evidence of damage that was repaired. Returns how many entries.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ReadOnly`]; [`ErrorKind::Io`] when something cannot be removed.
+    pub fn purge_quarantine(&self) -> Result<u64> {
+        self.writable()?;
+        crate::erase::purge_quarantine(&self.dir)
+    }
+
     /// Writes a commit that only says something: it has no assertions and defines nothing.
     pub(crate) fn note(&self, commit: &Commit) -> Result<u64> {
         self.write_alone(|writer| writer.define(Vec::new(), commit))
@@ -656,7 +675,7 @@ impl Net {
     }
 
     /// The tables as they stand now.
-    fn snapshot(&self) -> Result<Box<dyn Read + '_>> {
+    pub(crate) fn snapshot(&self) -> Result<Box<dyn Read + '_>> {
         Ok(match &self.inner {
             Inner::Writable(writable) => writable.store.snapshot()?,
             Inner::ReadOnly(read_only) => Box::new(Overlay {

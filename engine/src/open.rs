@@ -24,7 +24,7 @@ use crate::lock::{LOCK_FILE, Lock};
 use crate::net::{Inner, Net, ReadOnly, Writable};
 use crate::request::{Commit, Cost};
 use crate::time::{Clock, SystemClock};
-use crate::verify::{self, Depth, OnProgress, Target, Verification};
+use crate::verify::{self, Anchor, Depth, OnProgress, Target, Verification};
 use crate::writer::{PROPAGATE, PayloadEq, Rule};
 
 pub(crate) const JOURNAL_DIR: &str = "journal";
@@ -499,10 +499,42 @@ impl NetBuilder {
         depth: Depth,
         on_progress: &OnProgress<'_>,
     ) -> Result<Verification> {
+        self.verify_against(dir, depth, &[], &[], on_progress)
+    }
+
+    /// As [`NetBuilder::verify`], and holds the net against what is remembered of it elsewhere: see
+    /// [`Verification::standings`].
+    ///
+    /// * `anchors`: checkpoints whose signatures the caller has checked. Several narrow down where a
+    ///   forked history leaves the one remembered.
+    /// * `copies`: directories with other copies of the net, backups for instance; opened for reading.
+    ///
+    /// # Errors
+    /// Those of [`NetBuilder::verify`]; those of [`NetBuilder::open_read_only`] for a copy.
+    ///
+    /// # Cost
+    /// Nothing to speak of for a net that is clean; else it reads the journal and the commits' rows
+    /// once more. For a copy the logarithm of the number of commits in reads.
+    pub fn verify_against(
+        &self,
+        dir: impl AsRef<Path>,
+        depth: Depth,
+        anchors: &[Anchor],
+        copies: &[PathBuf],
+        on_progress: &OnProgress<'_>,
+    ) -> Result<Verification> {
         let dir = dir.as_ref();
         let (_lock, _) = self.look(dir)?;
         let target = self.target(dir)?;
-        verify::verify(&target, depth, on_progress).map(|(verification, _)| verification)
+        let (mut verification, diagnosis) = verify::verify(&target, depth, on_progress)?;
+        let mut standings = verify::standings(&target, &verification, &diagnosis, anchors)?;
+        for copy in copies {
+            let copy = self.open_read_only(copy)?;
+            let standing = verify::compare(&target, &verification, &diagnosis, &copy)?;
+            standings.push(standing);
+        }
+        verification.standings = standings;
+        Ok(verification)
     }
 
     /// What there is to verify; the lock is the caller's.

@@ -10,6 +10,7 @@
 //!
 //! Which copy is right is not decided by a vote: the one whose bytes hash into the commit chain is.
 
+mod anchor;
 mod around;
 mod content;
 mod difference;
@@ -39,6 +40,8 @@ use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
 
+pub use anchor::{Anchor, Standing};
+pub(crate) use anchor::{compare, standings};
 pub(crate) use content::{Rebuilt, Unproven, block_of};
 pub use finding::{Code, Finding, Remedy, Severity, Side};
 pub(crate) use journal::{SegmentScan, file_of};
@@ -114,6 +117,9 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// Findings beyond those that are kept.
     pub findings_dropped: u64,
+    /// How the net stands to what it was held against: the anchors, then the copies, in the order
+    /// given.
+    pub standings: Vec<Standing>,
 }
 
 impl Verification {

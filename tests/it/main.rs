@@ -5,6 +5,8 @@
 #[cfg(feature = "rocks")]
 mod damage;
 #[cfg(feature = "rocks")]
+mod erase;
+#[cfg(feature = "rocks")]
 mod flips;
 mod model;
 #[cfg(feature = "rocks")]

@@ -10,6 +10,7 @@ mod compare;
 mod create;
 mod demo;
 mod dump;
+mod erase;
 mod error;
 mod evidence;
 mod explain;
@@ -112,6 +113,7 @@ enum Command {
     VerifyProof(verify_proof::Args),
     Witness(witness::Args),
     Dump(dump::Args),
+    Erase(Box<erase::Args>),
     Net(net::Args),
     Geocode(geocode::Args),
     Demo(demo::Args),
@@ -185,6 +187,7 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::VerifyProof(args) => verify_proof::run(&args, io),
         Command::Witness(args) => witness::run(&args, io),
         Command::Dump(args) => dump::run(&args, io),
+        Command::Erase(args) => erase::run(&args, io),
         Command::Net(args) => net::run(&args, io),
         Command::Geocode(args) => geocode::run(&args, io),
         Command::Demo(args) => demo::run(&args, io),

@@ -5,6 +5,7 @@
 mod cli {
     mod arguments;
     mod dump;
+    mod erase;
     mod import;
     mod net;
     mod proof;

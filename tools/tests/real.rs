@@ -14,6 +14,7 @@ mod support {
     pub(crate) mod run;
 }
 mod real_suite {
+    pub(crate) mod erase;
     pub(crate) mod kill;
     pub(crate) mod net;
     pub(crate) mod registers;

@@ -125,6 +125,11 @@ impl<'a> Content<'a> {
         })
     }
 
+    /// Root over what the commit did in each block in which it did anything.
+    pub(super) fn roots(&self) -> &BTreeMap<Block, Hash> {
+        &self.roots
+    }
+
     fn root(&self, block: &Block) -> Hash {
         let none = || merkle_root(std::iter::empty::<[u8; 0]>());
         self.roots.get(block).copied().unwrap_or_else(none)

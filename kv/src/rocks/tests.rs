@@ -664,3 +664,54 @@ fn failure_in_the_background_stops_later_writes() {
     fs::rename(&away, &dir).unwrap();
     assert!(read_all(&open(&dir).unwrap()).unwrap().is_empty());
 }
+
+#[test]
+fn what_was_overwritten_or_deleted_is_in_no_file_after_a_purge() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("kv");
+    let store = create(&dir);
+    let table = TABLES[0];
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    // Values of letters without a pattern, which LZ4 writes out as they are.
+    let value = |seed: u64| -> Vec<u8> {
+        let mut state = seed;
+        (0..200)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                b'a' + u8::try_from((state >> 33) % 26).unwrap()
+            })
+            .collect()
+    };
+    for round in 0..3_u64 {
+        let mut batch = Batch::new();
+        for number in 0..50_u32 {
+            batch.put(table, key(number), value(round * 1000 + u64::from(number)));
+        }
+        store.apply(&batch).unwrap();
+        store.flush().unwrap();
+    }
+    let has = |wanted: &[u8]| {
+        fs::read_dir(&dir).unwrap().any(|entry| {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            bytes.windows(40).any(|part| part == &wanted[20..60])
+        })
+    };
+    // Old values of key 7, and all values of key 9, which is deleted.
+    let gone = [7, 1007, 9, 1009, 2009].map(value);
+    assert!(gone.iter().all(|value| has(value)), "to be found before");
+    let mut batch = Batch::new();
+    batch.delete(table, key(9));
+    store.apply(&batch).unwrap();
+    for number in [7, 9] {
+        let range = KeyRange::new(key(number), key(number + 1));
+        store.purge(table, &range).unwrap();
+    }
+    for (index, value) in gone.iter().enumerate() {
+        assert!(!has(value), "value {index}");
+    }
+    assert_eq!(store.get(table, &key(7)).unwrap().unwrap(), value(2007));
+    assert_eq!(store.get(table, &key(9)).unwrap(), None);
+    assert_eq!(store.get(table, &key(8)).unwrap().unwrap(), value(2008));
+}

@@ -161,6 +161,10 @@ fn print_text(versions: &[Record], renderer: &mut Renderer<'_, '_>, io: &mut Io<
             (reason, source) => Some(format!("{reason}; source: {source}")),
         };
         remarks.extend(about.map(|about| (meta.version.clone(), about)));
+        if let Some(by) = version.erased {
+            let about = format!("payload erased by commit {by}");
+            remarks.push((meta.version.clone(), about));
+        }
         let open = match meta.until {
             "next" => "next",
             _ => "forever",

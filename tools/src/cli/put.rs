@@ -86,7 +86,8 @@ pub(crate) struct RemoveArgs {
     assert: AssertArgs,
 }
 
-fn version(text: &str) -> Result<Version, String> {
+/// A version as `history` prints it.
+pub(crate) fn version(text: &str) -> Result<Version, String> {
     text.split_once('.')
         .and_then(|(commit, index)| {
             Some(Version {

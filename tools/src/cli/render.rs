@@ -105,6 +105,7 @@ impl<'v, 'a> Renderer<'v, 'a> {
                 .map(|extent| [extent.west, extent.south, extent.east, extent.north]),
             floor: record.extent.and_then(|extent| extent.floor),
             top: record.extent.and_then(|extent| extent.top),
+            erased_by: record.erased,
             distance: None,
         })
     }
@@ -168,6 +169,9 @@ pub(crate) struct Meta {
     pub(crate) extent: Option<[f64; 4]>,
     pub(crate) floor: Option<f64>,
     pub(crate) top: Option<f64>,
+    /// The commit that had the payload erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) erased_by: Option<u64>,
     /// Metres from the place that records are ordered by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) distance: Option<f64>,
@@ -183,6 +187,8 @@ pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
         payload: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         payload_hex: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        erased_by: Option<u64>,
     }
 
     let text = str::from_utf8(&record.payload).ok();
@@ -198,7 +204,8 @@ pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
     }
     let wrapped = Wrapped {
         id: &record.id,
-        payload: text,
+        payload: text.filter(|_| record.erased.is_none()),
+        erased_by: record.erased,
         payload_hex: text.is_none().then(|| hex(&record.payload)),
     };
     Cow::Owned(serde_json::to_string(&wrapped).expect("text and text alone can be written"))

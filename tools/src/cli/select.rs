@@ -324,7 +324,7 @@ impl SelectArgs {
         let rule: Option<Test> = match &self.present_when {
             Some(rule) => {
                 let rule: Predicate = rule.parse()?;
-                Some(Box::new(move |record| rule.matches(&record.payload)))
+                Some(store::presence_test(rule))
             }
             None if layer_rules => store::presence(view)?,
             None => None,

@@ -36,6 +36,16 @@ fn report(report: &OpenReport, io: &mut Io<'_>) -> Result<()> {
     text.lines().try_for_each(|line| io.note(line))
 }
 
+/// A test by one rule, for all layers.
+pub(crate) fn presence_test(rule: Predicate) -> Test {
+    Box::new(move |record| is_present(&rule, record))
+}
+
+/// Of a state whose payload is erased nobody knows what the rule would say: it is still a state.
+fn is_present(rule: &Predicate, record: &Record) -> bool {
+    record.erased.is_some() || rule.matches(&record.payload)
+}
+
 /// The presence rules of the layers; `None` when no layer has one, so that every state counts.
 pub(crate) fn presence(view: &View<'_>) -> Result<Option<Test>> {
     let mut rules: BTreeMap<LayerId, Predicate> = BTreeMap::new();
@@ -58,7 +68,7 @@ pub(crate) fn presence(view: &View<'_>) -> Result<Option<Test>> {
     Ok(Some(Box::new(move |record| {
         rules
             .get(&record.layer)
-            .is_none_or(|rule| rule.matches(&record.payload))
+            .is_none_or(|rule| is_present(rule, record))
     })))
 }
 

@@ -57,7 +57,7 @@ struct Report<'v> {
     freshness: Freshness,
     checked: Checked,
     asserted_commits: u64,
-    erased_commits: u64,
+    erased_versions: u64,
     skipped: &'v [String],
     findings: Vec<FindingJson<'v>>,
     findings_dropped: u64,
@@ -302,7 +302,7 @@ fn report<'v>(
             genes: verification.genes,
         },
         asserted_commits: verification.asserted,
-        erased_commits: verification.erased,
+        erased_versions: verification.erased,
         skipped: &verification.skipped,
         findings: verification.findings.iter().map(Into::into).collect(),
         findings_dropped: verification.findings_dropped,
@@ -363,8 +363,8 @@ fn print(
     }
     if verification.erased > 0 {
         io.line(format_args!(
-            "{} with payloads erased by law",
-            counted(verification.erased, "commit", "commits")
+            "{} erased by law",
+            counted(verification.erased, "payload", "payloads")
         ))?;
     }
     io.line("")?;

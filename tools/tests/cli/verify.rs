@@ -66,7 +66,7 @@ fn a_clean_store_is_clean_in_words_in_json_and_by_exit_code() {
             "asserted_commits",
             "checked",
             "complete",
-            "erased_commits",
+            "erased_versions",
             "error",
             "exit",
             "findings",
