@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::hash::{Hash, Hasher};
+use crate::note::SIZE_MAX;
 
 /// Longest author, reason or source, in bytes.
 const TEXT_LEN_BYTES_MAX: usize = 4096;
@@ -221,6 +222,10 @@ impl Commit {
             return Err(input.error("its format is not 2; a newer release may know it"));
         }
         let number = input.u64()?;
+        // Sums of numbers stay in range, wherever they come from.
+        if number == 0 || number > SIZE_MAX {
+            return Err(input.error("its number is not 1 to 2^63 - 1"));
+        }
         let recorded = input.i64()?;
         let basis_byte = input.u8()?;
         let basis = match basis_byte {

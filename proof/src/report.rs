@@ -131,6 +131,7 @@ impl Report {
                     "that the net followed its own rules when it filed and sorted this: \
                      `blocknet verify` on the whole net checks that",
                 );
+                not.push("what the layer of this number is called, and what it is a layer of");
                 let payloads = || history.versions.iter().map(|shown| &shown.payload);
                 if payloads().any(|payload| !matches!(payload, Payload::Shown(_))) {
                     not.push("what the payloads say that are withheld or said to be erased");

@@ -195,14 +195,43 @@ fn values_that_are_never_written_are_refused() {
     assert!(Version::decode(&minus_zero, Some(11)).is_err());
 }
 
+/// Numbers that a net never gives, with a hash that fits them: adding to them must not overflow.
+#[test]
+fn a_commit_number_is_in_range() {
+    let numbered = |number: u64| {
+        let mut bytes = commit_bytes();
+        bytes[1..9].copy_from_slice(&number.to_le_bytes());
+        // Fields of the hash as they stand in the header, but for the lengths of the texts.
+        let (texts, rest) = ([&b"ann"[..], b"", b"doc 7"], 26 + 14);
+        let mut hasher = Hasher::new("blocknet/commit/1")
+            .fixed(&NET)
+            .fixed(&bytes[1..26]);
+        for text in texts {
+            hasher = hasher.bytes(text);
+        }
+        let end = bytes.len() - 32;
+        let hash = hasher.fixed(&bytes[rest..end]).finish();
+        bytes[end..].copy_from_slice(&hash);
+        Commit::decode(&bytes, &NET)
+    };
+    for number in [1, 2, i64::MAX as u64] {
+        assert_eq!(numbered(number).unwrap().number, number);
+    }
+    for number in [0, i64::MAX as u64 + 1, u64::MAX] {
+        let refused = numbered(number).unwrap_err().to_string();
+        assert!(refused.contains("its number"), "{refused}");
+    }
+}
+
 /// The limits on lines of a file are those of the longest bytes that can be decoded.
 #[test]
 fn the_longest_bytes_are_within_the_limits() {
     let text = format!("0010 {}", "61".repeat(4096));
     let hash = "00".repeat(32);
     let commit = golden(&format!(
-        "02 {zero} {zero} 00 {zero} {text} {text} {text} {hash}{hash}{hash}{hash}{hash}
+        "02 01{} {zero} 00 {zero} {text} {text} {text} {hash}{hash}{hash}{hash}{hash}
          {zero} 00000000 {hash}",
+        "00".repeat(7),
         zero = "00".repeat(8)
     ));
     assert_eq!(commit.len(), COMMIT_LEN_BYTES_MAX);

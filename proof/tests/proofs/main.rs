@@ -284,6 +284,36 @@ fn a_version_replaced_in_its_own_commit_is_not_shown_untouched() {
     assert!(refusal(&proof).contains("the neighbour is not the next one"));
 }
 
+/// Headers whose hash fits, but whose number no log can have, in a file with a checkpoint that is
+/// signed.
+#[test]
+fn hostile_numbers_are_refused() {
+    let net = example();
+    for number in [0, 1, i64::MAX as u64, u64::MAX] {
+        let header = net::commit_header(number, 9, [[0; 32]; 3]).0;
+        let mut since = net.prove_history("house", 3, 8, true, false);
+        since
+            .since
+            .as_mut()
+            .unwrap()
+            .commit
+            .header
+            .clone_from(&header);
+        refusal(&since);
+        let mut later = net.prove_history("house", 3, 8, true, false);
+        later.since.as_mut().unwrap().later[0]
+            .header
+            .clone_from(&header);
+        refusal(&later);
+        let mut before = net.prove_history("house", 3, 8, false, false);
+        before.commits[0].0.header.clone_from(&header);
+        refusal(&before);
+        let mut commit = net.prove_commit(3, 8);
+        commit.header = header;
+        assert!(verify(commit.encode().as_bytes(), &keys()).is_err());
+    }
+}
+
 #[test]
 fn a_history_has_no_gaps_and_no_strangers() {
     let net = example();

@@ -162,8 +162,8 @@ fn block_version(block: &[u8], number: u64, mut leaves: Vec<(Vec<u8>, u32, Hash)
 }
 
 /// A commit header and its hash (docs/format.md, "Commit header").
-fn commit_header(number: u64, assertions: usize, roots: [Hash; 3]) -> (Vec<u8>, Hash) {
-    let recorded = 1000 + i64::try_from(number).unwrap();
+pub(crate) fn commit_header(number: u64, assertions: usize, roots: [Hash; 3]) -> (Vec<u8>, Hash) {
+    let recorded = 1000 + i64::try_from(number % 1000).unwrap();
     let mut front = [number.to_le_bytes(), recorded.to_le_bytes()].concat();
     front.push(1);
     front.extend(2000_i64.to_le_bytes());

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use blocknet_proof::{Commit, History, Keys, Payload, Report, Shown, ShownVersion, Signer, verify};
 use serde::Serialize;
 
-use super::error::Result;
-use super::evidence::{CheckpointJson, SignerJson, at, cosigned, moment, public_keys, read};
+use super::error::{CliError, Result};
+use super::evidence::{CheckpointJson, SignerJson, cosigned, moment, public_keys, read};
 use super::io::{BAD, GOOD, HEADING, Io};
 use super::text::{counted, grouped, hex};
 use super::{DONE, FOUND};
@@ -184,7 +184,7 @@ impl From<&ShownVersion> for VersionJson {
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let log = public_keys(&args.key)?;
     let witnesses = public_keys(&args.witness)?;
-    let keys = at(&args.file, Keys::new(log, witnesses))?;
+    let keys = Keys::new(log, witnesses).map_err(|error| CliError::usage(error.to_string()))?;
     let bytes = read(&args.file)?;
     match verify(&bytes, &keys) {
         Ok(report) => {
