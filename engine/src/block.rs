@@ -115,36 +115,38 @@ impl BlockVersion {
 
     pub(crate) fn compute_hash(&self, net: &[u8; 16], block: &Block) -> Hash {
         let mut hasher = Hasher::new("blocknet/block/2");
-        hasher
-            .fixed(net)
-            .u8(block.cell().digits())
-            .bytes(block.to_packed().as_ref());
-        hasher
+        hasher.fixed(net).encoded(&self.hash_input(block));
+        hasher.finish()
+    }
+
+    /// What is hashed behind the domain and the net. A proof has these bytes, since the row has
+    /// fields that are not hashed.
+    pub(crate) fn hash_input(&self, block: &Block) -> Vec<u8> {
+        let mut out = Encoder::with_capacity(512);
+        out.u8(block.cell().digits())
+            .long(block.to_packed().as_ref())
             .u64(self.commit)
-            .hash(self.previous)
-            .hash(self.root)
-            .u64(self.rows);
-        hasher.u64(self.genes.len() as u64);
+            .raw(&self.previous.0)
+            .raw(&self.root.0)
+            .u64(self.rows)
+            .u64(self.genes.len() as u64);
         for gene in &self.genes {
-            hasher
-                .bytes(gene.block.to_packed().as_ref())
+            out.long(gene.block.to_packed().as_ref())
                 .u64(gene.commit)
-                .hash(gene.hash);
+                .raw(&gene.hash.0);
         }
-        hasher.hash(self.registry_head);
-        hasher.u8(u8::from(self.origin.is_some()));
+        out.raw(&self.registry_head.0)
+            .u8(u8::from(self.origin.is_some()));
         if let Some(origin) = &self.origin {
-            hasher
-                .u32(origin.round)
-                .bytes(origin.source.to_packed().as_ref())
+            out.u32(origin.round)
+                .long(origin.source.to_packed().as_ref())
                 .u64(origin.links.len() as u64);
             for link in &origin.links {
-                hasher
-                    .bytes(link.block.to_packed().as_ref())
+                out.long(link.block.to_packed().as_ref())
                     .u8(u8::from(link.from_neighbour));
             }
         }
-        hasher.finish()
+        out.0
     }
 
     /// The value of a `blocks` row; the key holds block and commit.

@@ -43,6 +43,11 @@ impl Encoder {
         self
     }
 
+    /// A `u64` length and the bytes, as in hash inputs.
+    pub(crate) fn long(&mut self, bytes: &[u8]) -> &mut Self {
+        self.u64(bytes.len() as u64).raw(bytes)
+    }
+
     /// A `u16` length and the bytes. Callers have checked the length against their limit.
     pub(crate) fn short(&mut self, bytes: &[u8]) -> &mut Self {
         let len = u16::try_from(bytes.len()).expect("limits keep short fields below 64 KiB");

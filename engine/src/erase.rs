@@ -42,8 +42,14 @@ pub(crate) fn stored(read: &dyn Read, spec: &NetSpec, version: Version) -> Resul
                 format!("the net has no version {version}"),
             )
         })?;
-    let history_key = key::history(&record_key, version);
-    for (table, row_key) in [(key::HISTORY, history_key), (key::RECORDS, record_key)] {
+    stored_at(read, &record_key, version)
+}
+
+/// Finds the row of a version whose record key is known.
+pub(crate) fn stored_at(read: &dyn Read, record_key: &[u8], version: Version) -> Result<Stored> {
+    let history_key = key::history(record_key, version);
+    let live_key = record_key.to_vec();
+    for (table, row_key) in [(key::HISTORY, history_key), (key::RECORDS, live_key)] {
         if let Some(row) = read.get(table, &row_key)?
             && RowRef::decode(&row).is_ok_and(|decoded| decoded.version == version)
         {

@@ -42,6 +42,12 @@ impl Hasher {
         self
     }
 
+    /// Fields that are encoded already, lengths included.
+    pub(crate) fn encoded(&mut self, fields: &[u8]) -> &mut Self {
+        self.0.update(fields);
+        self
+    }
+
     pub(crate) fn hash(&mut self, hash: Hash) -> &mut Self {
         self.fixed(&hash.0)
     }

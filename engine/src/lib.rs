@@ -68,6 +68,7 @@ mod log;
 mod net;
 mod open;
 mod propagate;
+mod prove;
 mod record;
 pub mod repair;
 mod request;
@@ -81,6 +82,8 @@ pub mod verify;
 mod view;
 mod writer;
 mod zone;
+
+pub use blocknet_proof as proof;
 
 pub use audit::{Audit, Disagreement, Finding};
 pub use block::{BlockVersion, Gene, Held, Link, Origin};
@@ -100,6 +103,7 @@ pub use log::LogHead;
 pub use net::{Net, Ticket};
 pub use open::{NetBuilder, OpenReport, Settings};
 pub use propagate::{Existing, propagate, propagate_alone};
+pub use prove::HistoryOptions;
 pub use record::{ChangeKind, End, Extent, Version};
 pub use request::{
     Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded, Valid, limit,

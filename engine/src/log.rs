@@ -153,6 +153,13 @@ impl<'a> Log<'a> {
             .map(own)
     }
 
+    /// Hashes of the complete subtrees that the first `size` commits make, largest first.
+    pub(crate) fn peaks(&self, size: u64) -> Result<Vec<Hash>> {
+        self.check(size)?;
+        let indexes = blocknet_proof::log::peak_indexes(size);
+        self.answer(self.read_hashes(&indexes)).map(own)
+    }
+
     fn answer<T>(&self, result: std::result::Result<T, tlog_tiles::Error>) -> Result<T> {
         result.map_err(|error| {
             let failed = self.failed.borrow_mut().take();

@@ -42,7 +42,7 @@ use crate::ledger::Ledger;
 
 pub use anchor::{Anchor, Standing};
 pub(crate) use anchor::{compare, standings};
-pub(crate) use content::{Rebuilt, Unproven};
+pub(crate) use content::{Rebuilt, Unproven, block_of};
 pub use finding::{Code, Finding, Remedy, Severity, Side};
 pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;

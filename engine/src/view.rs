@@ -348,6 +348,11 @@ impl<'a> View<'a> {
         self.log().consistency(earlier, size)
     }
 
+    /// What stands for the first `size` commits when the root of a longer log is computed.
+    pub(crate) fn log_peaks(&self, size: u64) -> Result<Vec<Hash>> {
+        self.log().peaks(size)
+    }
+
     fn log(&self) -> Log<'_> {
         Log::new(&*self.read, self.ledger.commit)
     }

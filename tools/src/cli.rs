@@ -5,12 +5,14 @@
 //! those of `verify` and `repair` are bits: [`CLEAN`], [`DAMAGED`], [`INCOMPLETE`], [`USAGE`].
 
 mod args;
+mod checkpoint;
 mod compare;
 mod create;
 mod demo;
 mod dump;
 mod erase;
 mod error;
+mod evidence;
 mod explain;
 mod footprint;
 mod geocode;
@@ -18,8 +20,10 @@ mod get;
 mod history;
 mod import;
 mod io;
+mod keygen;
 mod layer;
 mod net;
+mod prove;
 mod put;
 mod query;
 mod render;
@@ -31,6 +35,8 @@ mod store;
 mod text;
 mod track;
 mod verify;
+mod verify_proof;
+mod witness;
 mod write;
 
 use std::ffi::OsString;
@@ -43,7 +49,8 @@ use error::CliError;
 
 /// Exit code: done, also with an empty answer.
 pub const DONE: u8 = 0;
-/// Exit code: `get` or `history` of an unknown id; with `--exit-code`, something was found.
+/// Exit code: `get` or `history` of an unknown id; with `--exit-code`, something was found; a proof
+/// or checkpoint was refused.
 pub const FOUND: u8 = 1;
 /// Exit code: could not do it, wrong arguments included.
 pub const FAILED: u8 = 2;
@@ -67,8 +74,8 @@ Times: RFC 3339 (2017-03-21T10:00:00Z), a local date and time (2017-03-21T10:00:
 (2017-03-21), read in --time-zone. A date means the start of its day, except for --as-of and along \
 the recorded axis, where it means the day's end.
 
-Exit codes: 0 done, also with an empty answer; 1 `get` or `history` of an unknown id, or something \
-found with --exit-code; 2 could not. Those of `verify` and `repair` are others: see their --help.";
+Exit codes: 0 done, also with an empty answer; 1 `get` or `history` of an unknown id, something \
+found with --exit-code, or a proof or checkpoint refused; 2 could not. Those of `verify` and `repair` are others: see their --help.";
 
 /// Stores buildings by place with their full history on two time axes: when something was true,
 /// and when the store learned it.
@@ -100,6 +107,11 @@ enum Command {
     Stats(stats::Args),
     Verify(verify::Args),
     Repair(repair::Args),
+    Keygen(keygen::Args),
+    Checkpoint(checkpoint::Args),
+    Prove(prove::Args),
+    VerifyProof(verify_proof::Args),
+    Witness(witness::Args),
     Dump(dump::Args),
     Erase(Box<erase::Args>),
     Net(net::Args),
@@ -169,6 +181,11 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Stats(args) => stats::run(&args, io),
         Command::Verify(args) => verify::run(&args, io),
         Command::Repair(args) => repair::run(&args, io),
+        Command::Keygen(args) => keygen::run(&args, io),
+        Command::Checkpoint(args) => checkpoint::run(&args, io),
+        Command::Prove(args) => prove::run(&args, io),
+        Command::VerifyProof(args) => verify_proof::run(&args, io),
+        Command::Witness(args) => witness::run(&args, io),
         Command::Dump(args) => dump::run(&args, io),
         Command::Erase(args) => erase::run(&args, io),
         Command::Net(args) => net::run(&args, io),

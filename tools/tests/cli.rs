@@ -8,6 +8,7 @@ mod cli {
     mod erase;
     mod import;
     mod net;
+    mod proof;
     mod query;
     mod repair;
     mod support;

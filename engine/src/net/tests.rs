@@ -8,6 +8,7 @@ mod erase;
 mod faults;
 mod limits;
 mod linking;
+mod prove;
 mod requests;
 mod threads;
 

@@ -69,7 +69,7 @@ impl Failed {
 }
 
 /// The block of a place; `None` for NOWHERE and for codes that the spec cannot have written.
-pub(super) fn block_of(spec: &NetSpec, place: &Place, altitude_known: bool) -> Option<Block> {
+pub(crate) fn block_of(spec: &NetSpec, place: &Place, altitude_known: bool) -> Option<Block> {
     if place.is_nowhere() {
         return None;
     }

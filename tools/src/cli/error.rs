@@ -67,6 +67,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         source: io::Error,
     },
+    /// A key, checkpoint or proof in a file that is none.
+    #[error("{path}: {source}")]
+    Evidence {
+        path: PathBuf,
+        source: blocknet_proof::Error,
+    },
     #[error("{path}: cannot {operation}: {source}")]
     File {
         operation: &'static str,

@@ -1,0 +1,91 @@
+//! `blocknet checkpoint`.
+
+use std::path::{Path, PathBuf};
+
+use blocknet_proof::{Checkpoint, Note};
+use serde::Serialize;
+
+use super::error::{CliError, Result};
+use super::evidence::{CheckpointJson, at, deliver, secret_key};
+use super::io::Io;
+use super::{DONE, store};
+
+const AFTER_HELP: &str = "\
+A checkpoint says how many commits there are and what they are, in one hash. Kept outside the store \
+it shows later whether the store still holds the same history. Proofs hang on it.
+
+The form is that of C2SP tlog-checkpoint, a signed note; see docs/proof.md.";
+
+/// Print the head of the store's log, signed with a key
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The store's directory
+    dir: PathBuf,
+    /// Sign with this private key, see `keygen` [default: the bare text, which nobody believes]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Write to this file, outside the store [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    schema: &'static str,
+    #[serde(flatten)]
+    checkpoint: CheckpointJson,
+    signed_by: Option<String>,
+    note: String,
+}
+
+pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
+    for (flag, path) in [("--key", &args.key), ("--out", &args.out)] {
+        if path.as_ref().is_some_and(|path| is_inside(path, &args.dir)) {
+            return Err(CliError::usage(format!(
+                "{flag}: the file is inside the store; what is to outlive the store, or is to be \
+                 kept from whoever can write it, stands elsewhere"
+            )));
+        }
+    }
+    let key = match &args.key {
+        Some(path) => Some((path, secret_key(path, io)?)),
+        None => None,
+    };
+    let net = store::read(&args.dir, io)?;
+    let head = net.now_view()?.log_head()?;
+    let checkpoint = at(
+        &args.dir,
+        Checkpoint::new(*net.id(), head.size, head.root.0),
+    )?;
+    let mut note = Note::new(checkpoint);
+    if let Some((path, key)) = &key {
+        at(path, note.sign(key))?;
+    }
+    let text = note.encode();
+    if io.is_json() {
+        io.object(&Made {
+            schema: "blocknet.checkpoint/1",
+            checkpoint: note.checkpoint().into(),
+            signed_by: key.map(|(_, key)| key.public().name().to_owned()),
+            note: text.clone(),
+        })?;
+        if args.out.is_none() {
+            return Ok(DONE);
+        }
+    }
+    deliver(args.out.as_deref(), &text, io)?;
+    Ok(DONE)
+}
+
+/// Whether a file, which need not be there yet, lies in a directory or below it.
+fn is_inside(file: &Path, dir: &Path) -> bool {
+    let parent = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match (parent.canonicalize(), dir.canonicalize()) {
+        (Ok(parent), Ok(dir)) => parent.starts_with(dir),
+        _ => false,
+    }
+}
