@@ -53,6 +53,7 @@ pub mod dump;
 mod entity;
 mod erase;
 mod error;
+mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -91,6 +92,7 @@ pub use blocks::{BlockCollector, BlockSet};
 pub use body::{Basis, CommitInfo};
 pub use costs::Costs;
 pub use error::{Conflict, Error, ErrorKind, Result};
+pub use export::{CheckpointSink, Every};
 pub use graph::{Measures, NetGraph, Territory};
 pub use hash::Hash;
 pub use key::ID_LEN_BYTES_MAX;

@@ -16,6 +16,7 @@ use crate::blocks::{BlockCollector, BlockSet};
 use crate::body::Definition;
 use crate::costs::Costs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::{HandedOut, Handout};
 use crate::graph::NetGraph;
 use crate::layer::{LayerDef, LayerId};
 use crate::ledger::Ledger;
@@ -44,6 +45,10 @@ pub struct Net {
     pub(crate) rule: Rule,
     pub(crate) costs: OnceLock<Costs>,
     pub(crate) report: OpenReport,
+    pub(crate) handout: Option<Handout>,
+    pub(crate) handed_out: HandedOut,
+    /// Whether it lies in the real file system.
+    pub(crate) is_on_disk: bool,
     pub(crate) inner: Inner,
 }
 
@@ -632,6 +637,7 @@ impl Net {
             state.queued
         };
         writable.settle(number)?;
+        self.hand_out(number, false);
         Ok(number)
     }
 
@@ -737,17 +743,18 @@ impl Net {
     ///
     /// # Errors
     /// As for [`Net::sync`]; [`ErrorKind::Io`] when the tables cannot be flushed.
-    pub fn close(mut self) -> Result<()> {
+    pub fn close(self) -> Result<()> {
         self.shut()
     }
 
-    fn shut(&mut self) -> Result<()> {
-        let Inner::Writable(writable) = &mut self.inner else {
+    fn shut(&self) -> Result<()> {
+        let Inner::Writable(writable) = &self.inner else {
             return Ok(());
         };
         writable.check_poisoned()?;
         let newest = writable.state.lock().queued;
         writable.settle(newest)?;
+        self.hand_out(newest, true);
         writable.store.flush()?;
         writable.journal.close()?;
         Ok(())
@@ -832,6 +839,7 @@ impl Ticket<'_> {
     /// is durable but could not be applied. Open the store again in both cases.
     pub fn wait(self) -> Result<Receipt> {
         self.net.writable()?.settle(self.newest)?;
+        self.net.hand_out(self.newest, false);
         Ok(self.receipt)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, MemLayer, MemStore, Overlay, Read, Store};
+use blocknet_proof::Checkpoint;
 use blocknet_wal::{
     Env, Erasable, FileEnv, Frame, Frames, Journal, JournalOptions, Recovery, Tail,
 };
@@ -16,6 +17,7 @@ use crate::body::{Body, Definition};
 use crate::costs::Costs;
 use crate::erase::Pending;
 use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::export::{Every, Handout};
 use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerDef;
@@ -142,6 +144,7 @@ pub struct NetBuilder {
     main: LayerDef,
     rule: Rule,
     costs: OnceLock<Costs>,
+    handout: Option<Handout>,
 }
 
 impl fmt::Debug for NetBuilder {
@@ -167,6 +170,7 @@ impl NetBuilder {
             main: LayerDef::new("main"),
             rule: PROPAGATE,
             costs: OnceLock::new(),
+            handout: None,
         }
     }
 
@@ -206,6 +210,24 @@ impl NetBuilder {
     #[must_use]
     pub fn costs(mut self, costs: Costs) -> Self {
         self.costs = OnceLock::from(costs);
+        self
+    }
+
+    /// Hands a checkpoint to `sink` every so many commits or so much time, and when the net is
+    /// closed, while it is open for writing: to be signed and kept where whoever can write the store
+    /// cannot. The sink runs on a thread that has just committed, one at a time, and a slow one slows
+    /// that thread; what it took is noted in the store, see [`Net::exported`].
+    #[must_use]
+    pub fn checkpoints(
+        mut self,
+        every: Every,
+        sink: impl Fn(&Checkpoint) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let sink = Arc::new(sink);
+        self.handout = Some(Handout { every, sink });
         self
     }
 
@@ -278,6 +300,9 @@ impl NetBuilder {
             rule: self.rule,
             costs: self.costs.clone(),
             report,
+            handout: self.handout.clone(),
+            handed_out: HandedOut::default(),
+            is_on_disk: self.is_on_disk(),
             inner,
         }
     }

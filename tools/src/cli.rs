@@ -2,8 +2,10 @@
 //!
 //! Data go to standard output and everything else to standard error. Commands that read open the
 //! store for reading only and change no byte of it. Exit codes: [`DONE`], [`FOUND`], [`FAILED`];
-//! those of `verify` and `repair` are bits: [`CLEAN`], [`DAMAGED`], [`INCOMPLETE`], [`USAGE`].
+//! those of `verify` and `repair` are bits: [`CLEAN`], [`DAMAGED`], [`INCOMPLETE`], [`USAGE`],
+//! [`NOT_REMEMBERED`].
 
+mod against;
 mod args;
 mod checkpoint;
 mod compare;
@@ -65,6 +67,8 @@ pub const DAMAGED: u8 = 4;
 pub const INCOMPLETE: u8 = 8;
 /// Exit code of `verify` and `repair`: wrong arguments.
 pub const USAGE: u8 = 16;
+/// Exit bit of `verify`: the store is not the one that is remembered elsewhere.
+pub const NOT_REMEMBERED: u8 = 64;
 
 /// The commands whose exit codes are bits, as those of `fsck` are.
 const IN_BITS: &[&str] = &["verify", "repair"];

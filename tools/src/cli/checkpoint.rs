@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use blocknet_proof::{Checkpoint, Note};
+use blocknet_proof::Note;
 use serde::Serialize;
 
 use super::error::{CliError, Result};
@@ -13,6 +13,9 @@ use super::{DONE, store};
 const AFTER_HELP: &str = "\
 A checkpoint says how many commits there are and what they are, in one hash. Kept outside the store \
 it shows later whether the store still holds the same history. Proofs hang on it.
+
+With --key the store notes in its file `exported` how far the checkpoint reaches; `stats` prints how \
+many commits came since. Nothing else in the store is changed.
 
 The form is that of C2SP tlog-checkpoint, a signed note; see docs/proof.md.";
 
@@ -53,11 +56,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         None => None,
     };
     let net = store::read(&args.dir, io)?;
-    let head = net.now_view()?.log_head()?;
-    let checkpoint = at(
-        &args.dir,
-        Checkpoint::new(*net.id(), head.size, head.root.0),
-    )?;
+    let checkpoint = net.checkpoint()?;
     let mut note = Note::new(checkpoint);
     if let Some((path, key)) = &key {
         at(path, note.sign(key))?;
@@ -70,11 +69,18 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             signed_by: key.map(|(_, key)| key.public().name().to_owned()),
             note: text.clone(),
         })?;
-        if args.out.is_none() {
-            return Ok(DONE);
-        }
     }
-    deliver(args.out.as_deref(), &text, io)?;
+    if !io.is_json() || args.out.is_some() {
+        deliver(args.out.as_deref(), &text, io)?;
+    }
+    // One that nobody signed is kept by nobody.
+    if args.key.is_some()
+        && let Err(error) = net.note_exported(&checkpoint)
+    {
+        io.warn(format_args!(
+            "the checkpoint is written, but the store does not note it: {error}"
+        ))?;
+    }
     Ok(DONE)
 }
 

@@ -9,7 +9,7 @@ use super::create::SpecJson;
 use super::error::Result;
 use super::io::Io;
 use super::layer::{LayerJson, print_layers};
-use super::text::{Table, grouped, hex, length};
+use super::text::{Table, counted, grouped, hex, length};
 use super::{DONE, store};
 
 /// Print what a store holds and how large it is
@@ -31,6 +31,10 @@ struct Stats {
     levels: Vec<LevelJson>,
     journal_bytes: u64,
     tables_bytes: u64,
+    /// Commits of the newest checkpoint noted as kept outside; null if there is none.
+    exported: Option<u64>,
+    /// Commits since.
+    exposed: u64,
     layers: Vec<LayerJson>,
 }
 
@@ -50,7 +54,16 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let view = net.now_view()?;
     let (journal_bytes, tables_bytes) = net.disk_bytes()?;
     let layers: Vec<LayerJson> = view.layers().map(|(_, state)| state.into()).collect();
+    let exported = match net.exported() {
+        Ok(exported) => exported.map(|checkpoint| checkpoint.size()),
+        Err(error) => {
+            io.warn(error)?;
+            None
+        }
+    };
     let stats = Stats {
+        exported,
+        exposed: view.newest_commit().saturating_sub(exported.unwrap_or(0)),
         id: hex(net.id()),
         spec: net.spec().into(),
         commits: view.newest_commit(),
@@ -86,6 +99,14 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     io.line("")?;
     print_layers(&stats.layers, io)?;
     io.line("")?;
+    io.line(match stats.exported {
+        Some(size) => format!(
+            "checkpoint outside: of commit {}, {} since",
+            grouped(size),
+            counted(stats.exposed, "commit", "commits")
+        ),
+        None => "checkpoint outside: none; see `blocknet checkpoint`".to_owned(),
+    })?;
     io.line(format_args!("geocodes: {}", stats.spec.text()))?;
     if stats.levels.is_empty() {
         io.line("levels in use: none yet")?;

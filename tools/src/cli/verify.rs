@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use blocknet_engine::ErrorKind;
-use blocknet_engine::verify::{Code, Depth, Finding, Progress, Severity, Verification};
+use blocknet_engine::verify::{Code, Depth, Finding, Progress, Severity, Standing, Verification};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::against::{Against, AgainstArgs, AgainstJson, freshness, freshness_text, split};
 use super::error::{CliError, Result};
 use super::io::{BAD, CHANGED, DIM, GOOD, Io};
 use super::text::{Table, counted, grouped, hex, length};
-use super::{CLEAN, DAMAGED, INCOMPLETE, store};
+use super::{CLEAN, DAMAGED, INCOMPLETE, NOT_REMEMBERED, store};
 
 /// What the text and the help say of what nothing inside a store can show.
 const FRESHNESS: &str = "unanchored. Nothing here can show that the whole store was not replaced \
@@ -21,12 +22,14 @@ const AFTER_HELP: &str = "\
 Reads journal and tables, recomputes every hash and compares the two copies. Changes no byte, and \
 works on a store that cannot be opened. Nobody may have it open for writing meanwhile.
 
-Nothing here can show that the whole store was not replaced by an older or a rewritten one: compare \
-the newest commit with a checkpoint kept elsewhere.
+Nothing in a store can show that the whole of it was not replaced by an older or a rewritten one: hold \
+it --against a checkpoint kept elsewhere (see `checkpoint`), or another copy. A checkpoint tells that a \
+history is another, and after which earlier checkpoint; a copy names the first other commit and block.
 
 Exit codes are bits that add up: 0 everything was checked and nothing is wrong; 4 there is damage; \
 8 not everything could be checked (a file that cannot be read, a store that is locked, --quick), \
-which proves nothing about the rest; 12 both; 16 wrong arguments.";
+which proves nothing about the rest; 16 wrong arguments; 64 the store is not the one remembered: rolled \
+back, truncated, forked, or another.";
 
 /// Check that every stored byte is as it was written
 #[derive(Debug, clap::Args)]
@@ -41,6 +44,8 @@ pub(crate) struct Args {
     /// Check everything (default)
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    #[command(flatten)]
+    against: AgainstArgs,
 }
 
 /// The document of `--json`.
@@ -54,7 +59,8 @@ struct Report<'v> {
     complete: bool,
     /// Why nothing was checked at all.
     error: Option<String>,
-    freshness: Freshness,
+    freshness: FreshnessJson,
+    against: Vec<AgainstJson>,
     checked: Checked,
     asserted_commits: u64,
     erased_versions: u64,
@@ -65,7 +71,7 @@ struct Report<'v> {
 }
 
 #[derive(Serialize)]
-struct Freshness {
+struct FreshnessJson {
     state: &'static str,
     anchor_size: Option<u64>,
     head_seq: Option<u64>,
@@ -153,6 +159,8 @@ impl<'v> From<&'v Finding> for FindingJson<'v> {
 pub(super) struct Verdict {
     damaged: bool,
     complete: bool,
+    /// Whether it is not the store that is remembered elsewhere.
+    other: bool,
 }
 
 impl Verdict {
@@ -165,21 +173,29 @@ impl Verdict {
         let damaged = errors.any(|finding| finding.code != Code::Io);
         // What was not kept may be anything.
         let unknown = verification.findings_dropped > 0 && !damaged;
+        let uncompared = |standing: &Standing| matches!(standing, Standing::Unknown(_));
+        let standings = &verification.standings;
+        let compared = !standings.iter().any(uncompared);
         Self {
             damaged,
-            complete: verification.skipped.is_empty() && !failed && !unknown,
+            complete: verification.skipped.is_empty() && !failed && !unknown && compared,
+            other: standings
+                .iter()
+                .any(|standing| *standing != Standing::Covered && !uncompared(standing)),
         }
     }
 
     pub(super) fn exit(self) -> u8 {
         let damaged = if self.damaged { DAMAGED } else { CLEAN };
         let incomplete = if self.complete { CLEAN } else { INCOMPLETE };
-        damaged | incomplete
+        let other = if self.other { NOT_REMEMBERED } else { CLEAN };
+        damaged | incomplete | other
     }
 
     fn name(self) -> &'static str {
         match (self.damaged, self.complete) {
             (true, _) => "damaged",
+            (false, _) if self.other => "not remembered",
             (false, true) => "clean",
             (false, false) => "incomplete",
         }
@@ -217,16 +233,24 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
+    let against = args.against.load()?;
+    let (anchors, copies) = split(&against);
     let bar = bar(io);
-    let result = store::builder().verify(&args.dir, args.depth(), &on_progress(&bar));
+    let result = store::builder().verify_against(
+        &args.dir,
+        args.depth(),
+        &anchors,
+        &copies,
+        &on_progress(&bar),
+    );
     bar.finish_and_clear();
     match result {
         Ok(verification) => {
             let verdict = Verdict::of(&verification);
             if io.is_json() {
-                io.object(&report(args, &verification, verdict, None))?;
+                io.object(&report(args, &against, &verification, verdict, None))?;
             } else {
-                print(args, &verification, verdict, io)?;
+                print(args, &against, &verification, verdict, io)?;
             }
             Ok(verdict.exit())
         }
@@ -234,6 +258,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             let verdict = Verdict {
                 damaged: false,
                 complete: false,
+                other: false,
             };
             if io.is_json() {
                 let mut nothing = Verification::default();
@@ -241,7 +266,8 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
                     ErrorKind::Locked => "everything: the store is locked".to_owned(),
                     _ => "everything".to_owned(),
                 });
-                io.object(&report(args, &nothing, verdict, Some(error.to_string())))?;
+                let error = Some(error.to_string());
+                io.object(&report(args, &against, &nothing, verdict, error))?;
             }
             io.flush()?;
             io.error(&CliError::Engine(error));
@@ -271,12 +297,14 @@ pub(super) fn bar(io: &Io<'_>) -> ProgressBar {
 
 fn report<'v>(
     args: &Args,
+    against: &[Against],
     verification: &'v Verification,
     verdict: Verdict,
     error: Option<String>,
 ) -> Report<'v> {
     let (seq, hash) = verification.head;
     let head = (seq > 0).then_some(seq);
+    let fresh = freshness(against, &verification.standings, seq);
     Report {
         schema: "blocknet.verify/1",
         store: verification.net.as_ref().map(|net| hex(net)),
@@ -285,13 +313,14 @@ fn report<'v>(
         exit: verdict.exit(),
         complete: verdict.complete,
         error,
-        freshness: Freshness {
-            state: "unanchored",
-            anchor_size: None,
+        freshness: FreshnessJson {
+            state: fresh.state,
+            anchor_size: fresh.covered,
             head_seq: head,
             head_hash: head.map(|_| hash.to_string()),
-            frames_since_anchor: None,
+            frames_since_anchor: fresh.covered.map(|covered| seq.saturating_sub(covered)),
         },
+        against: args.against.json(against, &verification.standings),
         checked: Checked {
             segments: verification.segments,
             frames: verification.commits,
@@ -312,6 +341,7 @@ fn report<'v>(
 
 fn print(
     args: &Args,
+    against: &[Against],
     verification: &Verification,
     verdict: Verdict,
     io: &mut Io<'_>,
@@ -375,7 +405,10 @@ fn print(
     if seq > 0 {
         io.line(format_args!("newest commit: {seq}, hash {hash}"))?;
     }
-    io.line(format_args!("freshness: {FRESHNESS}"))?;
+    args.against.print(against, &verification.standings, io)?;
+    let fresh = freshness(against, &verification.standings, seq);
+    let fresh = freshness_text(&fresh, seq, FRESHNESS);
+    io.line(format_args!("freshness: {fresh}"))?;
     let Summary {
         errors,
         repairable,
@@ -383,6 +416,10 @@ fn print(
         ..
     } = Summary::of(verification);
     let (style, text) = match (verdict.damaged, verdict.complete) {
+        (false, _) if verdict.other => {
+            let text = "not remembered: this is not the history that is remembered elsewhere";
+            (BAD.bold(), text.to_owned())
+        }
         (false, true) => (
             GOOD.bold(),
             "clean: everything was checked, and fits".to_owned(),
@@ -422,8 +459,14 @@ mod tests {
             (false, false, 8, "incomplete"),
             (true, false, 12, "damaged"),
         ] {
-            let verdict = Verdict { damaged, complete };
+            let mut verdict = Verdict {
+                damaged,
+                complete,
+                other: false,
+            };
             assert_eq!((verdict.exit(), verdict.name()), (exit, name));
+            verdict.other = true;
+            assert_eq!(verdict.exit(), exit | NOT_REMEMBERED);
         }
     }
 
