@@ -246,6 +246,8 @@ mod tests {
         let mut state = State::default();
         state.accept(first.checkpoint());
         assert_eq!(State::decode(state.encode().as_bytes()).unwrap(), state);
+        let refusal = refused(run(&state, &first, &[two]));
+        assert_eq!(refusal, Refusal::NotExtending { size: 1, seen: 0 });
         let (cosigned, state) = run(&state, &first, &[]).unwrap();
         assert_eq!(state.last(&first.checkpoint().origin()), Some((1, one)));
         let keys = Keys::new(vec![log_key().public()], vec![witness_key().public()]).unwrap();

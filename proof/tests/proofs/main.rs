@@ -6,10 +6,10 @@ mod net;
 
 use blocknet_proof::witness::{self, State};
 use blocknet_proof::{
-    Apart, Error, HistoryProof, Keys, Note, Payload, PayloadPart, Proof, Report, Role, SecretKey,
-    Shown, Side, verify,
+    Apart, Checkpoint, Error, HistoryProof, Keys, Note, Payload, PayloadPart, Proof, Report, Role,
+    SecretKey, Shown, Side, verify,
 };
-use net::{Assert, Net, example, log_key, state, witness_key};
+use net::{Assert, Lie, Net, example, log_key, state, witness_key};
 
 fn keys() -> Keys {
     Keys::new(vec![log_key().public()], Vec::new()).unwrap()
@@ -314,6 +314,88 @@ fn hostile_numbers_are_refused() {
     }
 }
 
+/// A commit that moved the house is shown as one that touched another block beside it: where the
+/// house went, in which its old record key is not.
+#[test]
+fn another_block_shows_nothing_of_the_first() {
+    let (home, away) = ([0x11, 0x11, 0xaa, 0], [0x22, 0x22, 0, 0]);
+    let mut net = Net::default();
+    net.commit(&[]);
+    net.commit(&[state("house", home)]);
+    net.commit(&[Assert {
+        closes: vec![home],
+        ..state("house", away)
+    }]);
+    let mut proof = net.prove_history("house", 1, 3, true, false);
+    assert!(refusal(&proof).starts_with("commit 3: "));
+    let key = net::record_key("house", home);
+    proof.since.as_mut().unwrap().later[0].apart = net.beside(3, &away[..2], &key);
+    assert!(refusal(&proof).contains("another block is shown"));
+}
+
+#[test]
+fn what_never_stood_is_not_shown_untouched() {
+    let mut net = Net::default();
+    net.commit(&[]);
+    net.commit(&[
+        Assert {
+            valid: (5, 5),
+            ..state("house", [1; 4])
+        },
+        Assert {
+            at: None,
+            ..state("shed", [1; 4])
+        },
+    ]);
+    let proof = net.prove_history("house", 1, 2, true, false);
+    assert!(refusal(&proof).contains("interval is empty"));
+    let absent = net.prove_history("shed", 1, 2, false, false);
+    let mut forged = net.prove_history("house", 1, 2, true, false);
+    forged.since.as_mut().unwrap().commit = absent.commits[0].0.clone();
+    (forged.id, forged.code_len) = (absent.id, None);
+    assert!(refusal(&forged).contains("not a state"));
+}
+
+/// What a signed log holds and a net never writes is refused all the same.
+#[test]
+fn a_net_that_breaks_its_own_rules_is_refused() {
+    for (lie, words) in [
+        (Lie::Ordinal, "does not follow on the version before"),
+        (Lie::VersionBefore, "does not follow on the version before"),
+        (Lie::PayloadLen, "payload does not fit"),
+        (Lie::BlockCommit, "not under the commit's blocks root"),
+        (Lie::CommitBefore, "does not name the commit before it"),
+    ] {
+        let mut net = Net::default();
+        net.commit(&[]);
+        net.commit(&[state("house", [1; 4])]);
+        net.lie = lie;
+        net.commit(&[state("house", [1; 4])]);
+        let proof = net.prove_history("house", 2, 3, false, true);
+        assert!(
+            refusal(&proof).contains(words),
+            "{lie:?}: {}",
+            refusal(&proof)
+        );
+    }
+}
+
+/// One commit with two versions is written once.
+#[test]
+fn a_commit_has_one_line() {
+    let mut net = Net::default();
+    net.commit(&[]);
+    net.commit(&[state("house", [1; 4]), state("house", [2; 4])]);
+    let good = net.prove_history("house", 2, 2, false, false);
+    assert!(verify(good.encode().as_bytes(), &keys()).is_ok());
+    let mut split = good;
+    let mut second = split.commits[0].clone();
+    second.0.versions.remove(0);
+    split.commits[0].0.versions.pop();
+    split.commits.push(second);
+    assert!(refusal(&split).contains("not in order"));
+}
+
 #[test]
 fn a_history_has_no_gaps_and_no_strangers() {
     let net = example();
@@ -417,6 +499,14 @@ fn keys_decide_what_is_believed() {
     let mut forked = net.prove_consistency(3, 8);
     forked.to = fork.note(8);
     assert!(verify(forked.encode().as_bytes(), &keys()).is_err());
+    // Another net with the same commits: two origins, one key.
+    let mut other = net.prove_consistency(3, 8);
+    let checkpoint = other.to.checkpoint();
+    let renamed = Checkpoint::new([1; 16], 8, checkpoint.root()).unwrap();
+    other.to = Note::new(renamed);
+    other.to.sign(&log_key()).unwrap();
+    let refused = verify(other.encode().as_bytes(), &keys()).unwrap_err();
+    assert!(refused.to_string().contains("two nets"), "{refused}");
     let mut back = net.prove_consistency(3, 8);
     std::mem::swap(&mut back.from, &mut back.to);
     assert!(verify(back.encode().as_bytes(), &keys()).is_err());

@@ -63,8 +63,27 @@ struct Commit {
     versions: BTreeMap<&'static str, Vec<Version>>,
 }
 
+/// What a net that does not keep its own rules may put under its hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Lie {
+    #[default]
+    None,
+    /// A version's ordinal is one too high.
+    Ordinal,
+    /// A version names another one before it.
+    VersionBefore,
+    /// A payload is said to be a byte longer.
+    PayloadLen,
+    /// A block version is of another commit.
+    BlockCommit,
+    /// The commit names another one before it.
+    CommitBefore,
+}
+
 #[derive(Default)]
 pub(crate) struct Net {
+    /// About all commits to come.
+    pub(crate) lie: Lie,
     commits: Vec<Commit>,
     /// Versions and the hash of the last, by id.
     heads: BTreeMap<&'static str, (u64, Hash)>,
@@ -115,7 +134,19 @@ pub(crate) fn record_key(id: &str, code: [u8; 4]) -> Vec<u8> {
 type Filing = BTreeMap<Vec<u8>, Vec<(Vec<u8>, u32, Hash)>>;
 
 /// A version header (docs/format.md, "Header").
-fn version_header(assert: &Assert, ordinal: u64, previous: Hash, salt: [u8; 16]) -> Vec<u8> {
+fn version_header(
+    assert: &Assert,
+    ordinal: u64,
+    previous: Hash,
+    salt: [u8; 16],
+    lie: Lie,
+) -> Vec<u8> {
+    let ordinal = ordinal + u64::from(lie == Lie::Ordinal);
+    let previous = if lie == Lie::VersionBefore {
+        [6; 32]
+    } else {
+        previous
+    };
     let commitment = hash("blocknet/payload/1", &[&salt, &bytes64(assert.payload)]);
     let mut header = [&1_u16.to_le_bytes()[..], &bytes16(assert.id.as_bytes())].concat();
     header.extend(ordinal.to_le_bytes());
@@ -132,7 +163,7 @@ fn version_header(assert: &Assert, ordinal: u64, previous: Hash, salt: [u8; 16])
         }
         None => header.push(0xff),
     }
-    let len = u32::try_from(assert.payload.len()).unwrap();
+    let len = u32::try_from(assert.payload.len()).unwrap() + u32::from(lie == Lie::PayloadLen);
     header.extend(len.to_le_bytes());
     header.extend(commitment);
     header.extend(previous);
@@ -191,7 +222,7 @@ impl Net {
         for (index, assert) in (0_u32..).zip(asserts) {
             let (before, previous) = self.heads.get(assert.id).copied().unwrap_or_default();
             let salt = [u8::try_from(number).unwrap(); 16];
-            let header = version_header(assert, before + 1, previous, salt);
+            let header = version_header(assert, before + 1, previous, salt, self.lie);
             let numbers = [&number.to_le_bytes()[..], &index.to_le_bytes()].concat();
             let hash_of = hash("blocknet/version/1", &[&NET, &numbers, &bytes64(&header)]);
             let mut leaf = hash_of.to_vec();
@@ -221,11 +252,17 @@ impl Net {
         let blocks: BTreeMap<_, _> = filing
             .into_iter()
             .map(|(block, leaves)| {
+                let number = number + u64::from(self.lie == Lie::BlockCommit);
                 let version = block_version(&block, number, leaves);
                 (block, version)
             })
             .collect();
         let previous = self.commits.last().map_or([0; 32], |commit| commit.hash);
+        let previous = if self.lie == Lie::CommitBefore {
+            [6; 32]
+        } else {
+            previous
+        };
         let roots = [
             previous,
             block_tree(&blocks).root(),
@@ -335,12 +372,8 @@ impl Net {
             .unwrap();
         let later = (number + 1..=size).map(|later| {
             let commit = self.at(later);
-            let apart = if let Some(version) = commit.blocks.get(block) {
-                Apart::Beside {
-                    block: version.input.clone(),
-                    block_path: commit.block_path(block),
-                    gap: gap(&version.leaves, &key),
-                }
+            let apart = if commit.blocks.contains_key(block) {
+                self.beside(later, block, &key)
             } else {
                 Apart::Elsewhere(gap(&commit.block_leaves(), block))
             };
@@ -356,6 +389,17 @@ impl Net {
             next: leaf(leaves, position + 1),
             later: later.collect(),
             commit: part,
+        }
+    }
+
+    /// What a commit did in a block, as if that showed that it left `key` alone.
+    pub(crate) fn beside(&self, number: u64, block: &[u8], key: &[u8]) -> Apart {
+        let commit = self.at(number);
+        let version = &commit.blocks[block];
+        Apart::Beside {
+            block: version.input.clone(),
+            block_path: commit.block_path(block),
+            gap: gap(&version.leaves, key),
         }
     }
 
