@@ -7,6 +7,7 @@
 //! * A table reachable from a snapshot or a cursor is never changed: writers copy the list of
 //!   leaves and the leaves they touch, and share the rest.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,6 +92,10 @@ impl Store for MemStore {
 
     fn flush(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn checkpoint(&self, _: &Path) -> Result<bool, Error> {
+        Ok(false)
     }
 
     fn disk_bytes(&self) -> Result<u64, Error> {

@@ -5,6 +5,7 @@
 //! those of `verify` and `repair` are bits: [`CLEAN`], [`DAMAGED`], [`INCOMPLETE`], [`USAGE`].
 
 mod args;
+mod backup;
 mod compare;
 mod create;
 mod demo;
@@ -99,6 +100,8 @@ enum Command {
     Stats(stats::Args),
     Verify(verify::Args),
     Repair(repair::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Dump(dump::Args),
     Net(net::Args),
     Geocode(geocode::Args),
@@ -167,6 +170,8 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Stats(args) => stats::run(&args, io),
         Command::Verify(args) => verify::run(&args, io),
         Command::Repair(args) => repair::run(&args, io),
+        Command::Backup(args) => backup::backup(&args, io),
+        Command::Restore(args) => backup::restore(&args, io),
         Command::Dump(args) => dump::run(&args, io),
         Command::Net(args) => net::run(&args, io),
         Command::Geocode(args) => geocode::run(&args, io),
