@@ -267,7 +267,7 @@ impl NetBuilder {
             target,
             commit,
         };
-        let restored = restoring.run(on_progress);
+        let restored = restoring.run(on_progress).map_err(unusable);
         if restored.is_err() {
             // Frees the space; what cannot be removed now is removed by the next attempt.
             drop(clear(target));
@@ -567,8 +567,7 @@ impl Restoring<'_> {
         create_dir(&journal_dir)?;
         for info in self.segments() {
             if self.is_whole(info) {
-                let copied = copy_segment(self.env.as_ref(), info, &journal_dir);
-                let copied = copied.map_err(|error| unusable(error.into()))?;
+                let copied = copy_segment(self.env.as_ref(), info, &journal_dir)?;
                 fs::rename(&copied.tmp, &copied.path)
                     .map_err(|error| Error::io("put in place", &copied.tmp, error))?;
             } else {
@@ -637,7 +636,7 @@ impl Restoring<'_> {
         };
         let mut rewrite = SegmentRewrite::begin(Arc::clone(self.env), dir, &page)?;
         for frame in self.found.recovery.frames(info.first_seq)? {
-            let frame = frame.map_err(|error| unusable(error.into()))?;
+            let frame = frame?;
             if frame.seq > self.commit {
                 break;
             }
@@ -670,9 +669,7 @@ impl Restoring<'_> {
         let first = verification.errors().next().map(ToString::to_string);
         let first = first.or_else(|| verification.skipped.first().cloned());
         let what = first.unwrap_or_default();
-        Err(unusable(
-            Error::corrupt(format!("what was made of it does not verify: {what}")).at(self.backup),
-        ))
+        Err(Error::corrupt(format!("what was made of it does not verify: {what}")).at(self.backup))
     }
 }
 
