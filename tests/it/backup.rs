@@ -552,6 +552,34 @@ fn a_backup_is_restored_whole_to_a_commit_and_to_a_moment() {
 }
 
 #[test]
+fn a_journal_that_was_laid_out_anew_is_not_mixed_with_the_old_one() {
+    let scene = Scene::closed(80);
+    scene.backup();
+    let journal = scene.store.join("journal");
+    let starts = || -> Vec<u64> {
+        let recovery = Recovery::scan(Arc::new(FileEnv), &journal).unwrap();
+        recovery
+            .segments()
+            .iter()
+            .map(|info| info.first_seq)
+            .collect()
+    };
+    let before = starts();
+    for segment in [1, 2, 3] {
+        fs::remove_file(journal.join(format!("{segment:016}.wal"))).unwrap();
+    }
+    builder()
+        .repair(&scene.store, true, "admin", &|_| ())
+        .unwrap();
+    assert_ne!(starts(), before, "choose other segments");
+    scene.refused(&scene.target, ErrorKind::Invalid, "in other segments");
+    let other = scene.path("other");
+    let made = scene.try_backup(&other).unwrap();
+    assert_eq!(made.commits, 82, "the repair commit as well");
+    check_clean(&other, 82);
+}
+
+#[test]
 fn a_target_that_holds_anything_is_not_restored_over() {
     let scene = Scene::closed(20);
     scene.backup();
