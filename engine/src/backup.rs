@@ -587,6 +587,8 @@ impl Restoring<'_> {
             self.builder
                 .copy_tables(self.found, &backup_tables, &tables_dir, self.commit)?;
         let tables = self.builder.settle_tables(&found, &tables_dir, taken)?;
+        // So the verification covers every commit, and the first opening replays none.
+        self.builder.bring_up_tables(&found, &tables_dir)?;
         let bytes = take_files(&tables_dir, TableFiles::Copied)?;
         self.check(&work, on_progress)?;
         let last = found.recovery.frames(self.commit)?.next().transpose()?;

@@ -609,6 +609,20 @@ impl NetBuilder {
         Ok(TablesFrom::Journal { why })
     }
 
+    /// Brings tables that fit the journal found up to its end.
+    pub(crate) fn bring_up_tables(&self, found: &Found, dir: &Path) -> Result<()> {
+        let Fit::Fits(ledger) = self.check_tables(found, dir)? else {
+            return Ok(());
+        };
+        if ledger.commit < found.recovery.last_seq() {
+            let store = self.open_tables(dir)?;
+            let frames = found.recovery.frames(ledger.commit + 1)?;
+            fill(found.spec, found.id, *ledger, frames, &*store)?;
+            store.flush()?;
+        }
+        Ok(())
+    }
+
     /// Builds the tables anew from the whole journal, which must be sound; the lock is the
     /// caller's. Returns where the old ones are, if there were any.
     pub(crate) fn rebuild_tables(&self, dir: &Path) -> Result<Option<PathBuf>> {

@@ -234,6 +234,10 @@ fn a_net_in_use_is_backed_up_again_and_again() {
             before = made.commits;
         }
     });
+    // What a backup lacks in its tables, a restored net does not.
+    let (restored, target) = restore(&scene, Until::Newest);
+    assert_eq!(restored.commits, before);
+    assert_eq!(read(&target).report().replayed, 0);
     // The backup goes on as a net of its own, and the source does not see it.
     let whole = answers(&net, AsOf::Newest);
     let other = builder().open(&scene.target).unwrap();

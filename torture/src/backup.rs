@@ -94,6 +94,8 @@ pub struct Plan {
     pub kills: u64,
     /// Every so manieth file operation is hit, from a random first one; 0 for none.
     pub stride: u64,
+    /// How.
+    pub actions: Vec<Action>,
 }
 
 /// What was done and found.
@@ -553,7 +555,7 @@ pub fn run(setting: &Setting, plan: &Plan) -> Result<Report> {
     };
     torture.kills(plan.kills)?;
     if plan.stride > 0 {
-        torture.hits(plan.stride)?;
+        torture.hits(plan.stride, &plan.actions)?;
     }
     torture.violations.finish()?;
     Ok(torture.report)
@@ -679,18 +681,18 @@ impl Torture<'_> {
         scene.complete(kind, &mut self.model, report)
     }
 
-    fn hits(&mut self, stride: u64) -> Result<()> {
+    fn hits(&mut self, stride: u64, actions: &[Action]) -> Result<()> {
         let shim = Shim::compile(&self.scene.root)?;
         for kind in Kind::ALL {
-            for action in Action::ALL {
+            for action in actions.iter().copied() {
                 let seed = self.setting.seed;
                 let mut at = 1 + Rng::of(seed, action.mask().into()).below(stride);
                 loop {
                     let step = self.hit(&shim, kind, action, at).map_err(|failure| {
                         failure.at(format!(
-                            "backup --seed {seed} --stride {stride}: {}, {} at {at}",
-                            kind.name(),
-                            action.name()
+                            "backup --seed {seed} --stride {stride} --action {}: {} at {at}",
+                            action.name(),
+                            kind.name()
                         ))
                     });
                     let fired = self.violations.take(step)?.unwrap_or(true);

@@ -78,6 +78,9 @@ enum Torture {
         /// Every so manieth file operation in the target is hit as well; 0 for none.
         #[arg(long, default_value_t = 0)]
         stride: u64,
+        /// How they are hit; by default in every way.
+        #[arg(long)]
+        action: Vec<Action>,
     },
     /// Power cuts, with all that a recorded disk may have lost (needs root and nbdkit).
     Power {
@@ -151,6 +154,14 @@ fn told<R: Display>(name: &str, setting: &Setting, run: impl FnOnce() -> Result<
     }
 }
 
+/// All actions where none is named.
+fn all_unless(named: Vec<Action>) -> Vec<Action> {
+    if named.is_empty() {
+        return Action::ALL.to_vec();
+    }
+    named
+}
+
 fn run(command: Torture) -> Result<bool> {
     Ok(match command {
         Torture::Write(_) | Torture::Copy(_) => true,
@@ -165,11 +176,7 @@ fn run(command: Torture) -> Result<bool> {
         } => {
             let setting = setting(&common)?;
             let plan = kill::Plan {
-                actions: if action.is_empty() {
-                    Action::ALL.to_vec()
-                } else {
-                    action
-                },
+                actions: all_unless(action),
                 commits,
                 stride,
                 nested,
@@ -186,9 +193,14 @@ fn run(command: Torture) -> Result<bool> {
             common,
             kills,
             stride,
+            action,
         } => {
             let setting = setting(&common)?;
-            let plan = backup::Plan { kills, stride };
+            let plan = backup::Plan {
+                kills,
+                stride,
+                actions: all_unless(action),
+            };
             told("backup", &setting, || backup::run(&setting, &plan))
         }
         Torture::Power {

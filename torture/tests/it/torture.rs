@@ -73,12 +73,14 @@ fn a_backup_or_restore_that_is_hit_leaves_the_source_and_is_made_again() {
     let plan = backup::Plan {
         kills: 12,
         stride: 0,
+        actions: Vec::new(),
     };
     let report = told("backup", backup::run(&setting(), &plan)).expect("nothing is needed for it");
     assert!(report.kills.values().sum::<u64>() >= 12 && report.completed > 0);
     let plan = backup::Plan {
         kills: 0,
         stride: 499,
+        actions: Action::ALL.to_vec(),
     };
     told("backup", backup::run(&setting(), &plan));
     let read_only = backup::read_only(&setting());
