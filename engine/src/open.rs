@@ -558,6 +558,10 @@ impl NetBuilder {
     /// Puts into `to` what the tables in `dir` hold, if they fit the journal and hold no commit
     /// beyond `newest`; or says why not, and nothing where tables live in memory. Changes no byte
     /// of `dir`.
+    #[cfg_attr(
+        not(feature = "rocks"),
+        expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
+    )]
     pub(crate) fn copy_tables(
         &self,
         found: &Found,

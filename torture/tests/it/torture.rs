@@ -80,7 +80,11 @@ fn a_backup_or_restore_that_is_hit_leaves_the_source_and_is_made_again() {
     let plan = backup::Plan {
         kills: 0,
         stride: 499,
-        actions: Action::ALL.to_vec(),
+        actions: vec![
+            Action::KillBefore,
+            Action::SyncError,
+            Action::NoSpaceLasting,
+        ],
     };
     told("backup", backup::run(&setting(), &plan));
     let read_only = backup::read_only(&setting());
