@@ -78,6 +78,8 @@ TORTURE_DISK ?= /var/tmp
 TORTURE_COMMITS ?= 50
 TORTURE_STRIDE ?= 1
 TORTURE_KILLS ?= 1000
+TORTURE_BACKUP_KILLS ?= 200
+TORTURE_BACKUP_STRIDE ?= 41
 TORTURE_RECORDINGS ?= 4
 TORTURE_IMAGES ?= 50
 TORTURE_PERCENT ?= 100
@@ -90,6 +92,8 @@ torture: build ## Kill, cut the power, fill the disk, at the sizes TORTURE_...; 
 	$(TORTURE) kill $$at --commits $(TORTURE_COMMITS) --action kill-before --action tear \
 	    --stride 25 --nested 1 --nested-calls 12 || status=1; \
 	$(TORTURE) sigkill $$at --kills $(TORTURE_KILLS) || status=1; \
+	$(TORTURE) backup $$at --kills $(TORTURE_BACKUP_KILLS) --stride $(TORTURE_BACKUP_STRIDE) \
+	    || status=1; \
 	$(TORTURE) power $$at --recordings $(TORTURE_RECORDINGS) --images $(TORTURE_IMAGES) || status=1; \
 	$(TORTURE) faults --work $(TORTURE_DISK) --seed $(TORTURE_SEED) --percent $(TORTURE_PERCENT) \
 	    || status=1; \

@@ -44,6 +44,7 @@
 
 mod apply;
 mod audit;
+pub mod backup;
 mod block;
 mod blocks;
 mod body;

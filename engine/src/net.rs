@@ -68,9 +68,12 @@ pub(crate) struct Writable {
     /// Newest commit known to be durable, and newest applied.
     durable: AtomicU64,
     applied: AtomicU64,
+    /// Held while segments are copied to a backup. Whatever replaces segments in place, or their
+    /// bytes, has to hold it too: what was erased is not to be copied any more.
+    pub(crate) copying: Mutex<()>,
     /// Why nothing more is written.
     poisoned: Mutex<Option<String>>,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// What commits not yet applied look like to the next one: a group being gathered over a group
@@ -123,12 +126,18 @@ impl Writable {
             staged: Condvar::new(),
             durable: AtomicU64::new(newest),
             applied: AtomicU64::new(newest),
+            copying: Mutex::new(()),
             poisoned: Mutex::new(None),
-            _lock: lock,
+            lock,
         }
     }
 
-    fn check_poisoned(&self) -> Result<()> {
+    /// Whether the net lies in the real file system, where alone there are locks.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    pub(crate) fn check_poisoned(&self) -> Result<()> {
         match &*self.poisoned.lock() {
             None => Ok(()),
             Some(why) => Err(Error::new(

@@ -13,6 +13,7 @@ use blocknet_wal::{
 };
 
 use crate::apply::replay;
+use crate::backup::{TablesFrom, chain_of};
 use crate::body::{Body, Definition};
 use crate::costs::Costs;
 use crate::erase::Pending;
@@ -342,9 +343,7 @@ impl NetBuilder {
         let store = self.create_tables(&dir.join(TABLES_DIR))?;
         if self.env.is_none() {
             sync_dir(dir)?;
-            // A relative name of one part has an empty parent: the working directory.
-            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-            sync_dir(parent.unwrap_or(Path::new(".")))?;
+            sync_parent(dir)?;
         }
         let report = OpenReport {
             clean: true,
@@ -612,15 +611,7 @@ impl NetBuilder {
         frames: Frames,
     ) -> Result<(Ledger, u64, Option<PathBuf>)> {
         let (new, old) = (dir.join(TABLES_NEW_DIR), dir.join(TABLES_DIR));
-        if new.exists() {
-            // Left by an attempt that was cut off: made from what is still here, no evidence.
-            fs::remove_dir_all(&new)
-                .map_err(|error| Error::io("remove unfinished tables", &new, error))?;
-        }
-        let store = self.create_tables(&new)?;
-        let (ledger, replayed) = fill(spec, id, Ledger::new(), frames, &*store)?;
-        store.flush()?;
-        drop(store);
+        let (ledger, replayed) = self.build_tables(&new, spec, id, frames)?;
         let kept = if old.exists() {
             Some(quarantine(dir, &old)?)
         } else {
@@ -629,6 +620,97 @@ impl NetBuilder {
         fs::rename(&new, &old).map_err(|error| Error::io("put in place", &new, error))?;
         sync_dir(dir)?;
         Ok((ledger, replayed, kept))
+    }
+
+    /// Builds tables from all frames in a directory of their own.
+    fn build_tables(
+        &self,
+        dir: &Path,
+        spec: NetSpec,
+        id: [u8; 16],
+        frames: Frames,
+    ) -> Result<(Ledger, u64)> {
+        if dir.exists() {
+            // Left by an attempt that was cut off: made from what is still here, no evidence.
+            fs::remove_dir_all(dir)
+                .map_err(|error| Error::io("remove unfinished tables", dir, error))?;
+        }
+        let store = self.create_tables(dir)?;
+        let filled = fill(spec, id, Ledger::new(), frames, &*store)?;
+        store.flush()?;
+        Ok(filled)
+    }
+
+    /// Puts into `to` what the tables in `dir` hold, if they fit the journal and hold no commit
+    /// beyond `newest`; or says why not, and nothing where tables live in memory. Changes no byte
+    /// of `dir`.
+    #[cfg_attr(
+        not(feature = "rocks"),
+        expect(clippy::unnecessary_wraps, reason = "only RocksDB can fail here")
+    )]
+    pub(crate) fn copy_tables(
+        &self,
+        found: &Found,
+        dir: &Path,
+        to: &Path,
+        newest: u64,
+    ) -> Result<std::result::Result<(), Option<String>>> {
+        match self.tables {
+            #[cfg(feature = "rocks")]
+            TablesKind::Rocks => Ok(match self.read_rocks(found, dir)? {
+                Ok((_, ledger)) if ledger.commit > newest => {
+                    let commit = ledger.commit;
+                    Err(Some(format!("those that are there hold commit {commit}")))
+                }
+                Ok((reader, _)) => {
+                    reader.checkpoint(to)?;
+                    Ok(())
+                }
+                Err(why) => Err(why),
+            }),
+            TablesKind::Memory => {
+                let _ = (found, dir, to, newest);
+                Ok(Err(None))
+            }
+        }
+    }
+
+    /// Sees to it that the tables in `dir` fit the journal found: those that were `taken` there, or
+    /// new ones.
+    pub(crate) fn settle_tables(
+        &self,
+        found: &Found,
+        dir: &Path,
+        taken: std::result::Result<(), Option<String>>,
+    ) -> Result<TablesFrom> {
+        let why = match taken {
+            Err(None) => return Ok(TablesFrom::Memory),
+            Err(Some(why)) => why,
+            Ok(()) => match self.read_tables(found, dir)? {
+                Ok((_, ledger)) => {
+                    let commit = ledger.commit;
+                    return Ok(TablesFrom::Files { commit });
+                }
+                Err(why) => why.unwrap_or_default(),
+            },
+        };
+        let frames = found.recovery.frames(1)?;
+        self.build_tables(dir, found.spec, found.id, frames)?;
+        Ok(TablesFrom::Journal { why })
+    }
+
+    /// Brings tables that fit the journal found up to its end.
+    pub(crate) fn bring_up_tables(&self, found: &Found, dir: &Path) -> Result<()> {
+        let Fit::Fits(ledger) = self.check_tables(found, dir)? else {
+            return Ok(());
+        };
+        if ledger.commit < found.recovery.last_seq() {
+            let store = self.open_tables(dir)?;
+            let frames = found.recovery.frames(ledger.commit + 1)?;
+            fill(found.spec, found.id, *ledger, frames, &*store)?;
+            store.flush()?;
+        }
+        Ok(())
     }
 
     /// Builds the tables anew from the whole journal, which must be sound; the lock is the
@@ -717,7 +799,10 @@ impl NetBuilder {
     fn read_tables(&self, found: &Found, dir: &Path) -> Result<TablesRead> {
         match self.tables {
             #[cfg(feature = "rocks")]
-            TablesKind::Rocks => self.read_rocks(found, dir),
+            TablesKind::Rocks => Ok(self.read_rocks(found, dir)?.map(|(reader, ledger)| {
+                let reader: Box<dyn Read> = Box::new(reader);
+                (reader, ledger)
+            })),
             TablesKind::Memory => {
                 let _ = (found, dir);
                 Ok(Err(None))
@@ -728,7 +813,7 @@ impl NetBuilder {
     /// Whatever is wrong with the tables, the journal can do without them; only what the journal
     /// itself lacks is an error.
     #[cfg(feature = "rocks")]
-    fn read_rocks(&self, found: &Found, dir: &Path) -> Result<TablesRead> {
+    fn read_rocks(&self, found: &Found, dir: &Path) -> Result<TablesFit<blocknet_kv::RocksReader>> {
         let unfit = |why: String| Ok(Err(Some(why)));
         if !dir.exists() {
             return unfit("they are missing".into());
@@ -759,7 +844,7 @@ impl NetBuilder {
                 ledger.commit
             ));
         }
-        Ok(Ok((Box::new(reader), ledger)))
+        Ok(Ok((reader, ledger)))
     }
 
     fn check_tables(&self, found: &Found, dir: &Path) -> Result<Fit> {
@@ -801,7 +886,9 @@ fn open_reader(
 
 /// Tables that fit the journal, or why they do not; `None` when there are none because they live in
 /// memory.
-type TablesRead = std::result::Result<(Box<dyn Read>, Ledger), Option<String>>;
+type TablesRead = TablesFit<Box<dyn Read>>;
+
+type TablesFit<R> = std::result::Result<(R, Ledger), Option<String>>;
 
 /// Whether the tables fit the journal.
 enum Fit {
@@ -810,15 +897,15 @@ enum Fit {
 }
 
 /// The journal as it was found, with what its first commit says of the net.
-struct Found {
-    recovery: Recovery,
-    spec: NetSpec,
-    id: [u8; 16],
+pub(crate) struct Found {
+    pub(crate) recovery: Recovery,
+    pub(crate) spec: NetSpec,
+    pub(crate) id: [u8; 16],
     journal_bytes: u64,
 }
 
 impl Found {
-    fn scan(env: Arc<dyn Env>, dir: &Path) -> Result<Self> {
+    pub(crate) fn scan(env: Arc<dyn Env>, dir: &Path) -> Result<Self> {
         let recovery = Recovery::scan(env, dir)?;
         let id = recovery.store_id();
         let first = recovery.frames(1)?.next().transpose()?.ok_or_else(|| {
@@ -853,14 +940,9 @@ impl Found {
         }
     }
 
-    #[cfg(feature = "rocks")]
-    fn chain_at(&self, commit: u64) -> Result<Hash> {
-        match self.recovery.frames(commit)?.next().transpose()? {
-            Some(frame) if frame.seq == commit => Ok(Hash(frame.chain)),
-            _ => Err(Error::corrupt(format!(
-                "journal: commit {commit} is missing"
-            ))),
-        }
+    /// The hash of a commit, as the chain has it.
+    pub(crate) fn chain_at(&self, commit: u64) -> Result<Hash> {
+        chain_of(self.recovery.frames(commit)?.next().transpose()?, commit)
     }
 }
 
@@ -1072,7 +1154,7 @@ fn has_table_files(dir: &Path) -> Result<bool> {
 }
 
 /// Refuses a directory that holds no net, before anything in it is touched.
-fn check_net(dir: &Path) -> Result<()> {
+pub(crate) fn check_net(dir: &Path) -> Result<()> {
     if dir.join(JOURNAL_DIR).is_dir() {
         return Ok(());
     }
@@ -1120,6 +1202,13 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     fs::File::open(dir)
         .and_then(|file| file.sync_all())
         .map_err(|error| Error::io("sync the directory", dir, error))
+}
+
+/// Makes the name of a directory durable.
+pub(crate) fn sync_parent(dir: &Path) -> Result<()> {
+    // A relative name of one part has an empty parent: the working directory.
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 /// Bytes of the files in a directory, not of those in directories below; 0 without one.

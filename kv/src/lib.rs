@@ -67,6 +67,7 @@ mod rocks;
 pub mod conformance;
 
 use std::fmt::Debug;
+use std::path::Path;
 
 pub use bytes::Bytes;
 
@@ -221,6 +222,22 @@ pub trait Store: Read + Debug {
     ///
     /// A flush, then reads and writes every file that has a key of the range.
     fn purge(&self, table: Table, range: &KeyRange) -> Result<(), Error>;
+
+    /// Makes a store of its own in `dir` (absent, its parent present) that holds everything
+    /// applied so far, while others go on reading and writing. Files that are never changed again
+    /// are shared with this store by hard links where the file system can, and copied elsewhere.
+    ///
+    /// Returns false, and makes nothing, where a store has no files.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::flush`]; a failed attempt may leave files in `dir`, and in `dir` with the
+    /// ending `.tmp`.
+    ///
+    /// # Cost
+    ///
+    /// A flush, and a link or a copy for each file.
+    fn checkpoint(&self, dir: &Path) -> Result<bool, Error>;
 
     /// Bytes that the store's files take on disk now; 0 for one in memory.
     ///

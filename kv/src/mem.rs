@@ -7,6 +7,7 @@
 //! * A table reachable from a snapshot or a cursor is never changed: writers copy the list of
 //!   leaves and the leaves they touch, and share the rest.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -95,6 +96,10 @@ impl Store for MemStore {
 
     fn purge(&self, table: Table, _: &KeyRange) -> Result<(), Error> {
         spec_of(self.schema, table, "purge").map(drop)
+    }
+
+    fn checkpoint(&self, _: &Path) -> Result<bool, Error> {
+        Ok(false)
     }
 
     fn disk_bytes(&self) -> Result<u64, Error> {

@@ -27,6 +27,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
 use crate::{
@@ -286,6 +287,15 @@ impl Store for RocksStore {
         self.check_health("purge")
     }
 
+    fn checkpoint(&self, dir: &Path) -> Result<bool, Error> {
+        // A flush of our own first: its failure is told from one of the checkpoint's, and poisons.
+        self.flush()?;
+        self.tables.checkpoint(dir)?;
+        // As for a flush.
+        self.check_health("checkpoint")?;
+        Ok(true)
+    }
+
     fn disk_bytes(&self) -> Result<u64, Error> {
         self.tables.disk_bytes()
     }
@@ -300,6 +310,16 @@ impl RocksReader {
     /// The store's directory.
     pub fn dir(&self) -> &Path {
         &self.tables.dir
+    }
+
+    /// Makes a store of its own in `dir` with what this reader sees; changes no byte of this one.
+    /// Otherwise as [`Store::checkpoint`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] when a file cannot be linked or copied.
+    pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
+        self.tables.checkpoint(dir.as_ref())
     }
 
     /// Bytes that the store's files take on disk.
@@ -385,6 +405,16 @@ struct Tables {
 }
 
 impl Tables {
+    /// Flushes are atomic over all tables (`atomic_flush`), and the manifest is copied up to what
+    /// one moment had: so the copy is the state after some batch, as the store itself is.
+    fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
+        let operation = "checkpoint";
+        let made = Checkpoint::new(&self.db).and_then(|made| made.create_checkpoint(dir));
+        made.map_err(|error| rocks_error(operation, &error).at(dir))?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .map_err(|error| io_error(dir, operation, &error))
+    }
+
     fn family(
         &self,
         table: Table,

@@ -201,3 +201,58 @@ fn no_file_keeps_a_trace_and_nothing_brings_it_back() {
         fs::remove_dir_all(broken).unwrap();
     }
 }
+
+#[test]
+fn backups_follow_and_restoring_brings_nothing_back() {
+    use blocknet::backup::{TableFiles, Until};
+    let root = tempfile::tempdir().unwrap();
+    let (store, kept) = (root.path().join("store"), root.path().join("backup"));
+    fill(&store);
+    builder()
+        .backup(&store, &kept, TableFiles::Linked, &|_| ())
+        .unwrap();
+    let all = marks(|_, _| true);
+    assert!(marks_in(&kept, &all) == all);
+
+    let net = builder().open(&store).unwrap();
+    let view = net.now_view().unwrap();
+    let before = view.newest_commit();
+    let versions: Vec<Version> = (0..ENTITIES)
+        .flat_map(|entity| {
+            let history = view
+                .history(LayerId::MAIN, &format!("{entity:04}"))
+                .unwrap();
+            (0..)
+                .zip(history)
+                .filter(move |(round, _)| is_erased(entity, *round))
+                .map(|(_, record)| record.version)
+        })
+        .collect();
+    drop(view);
+    let by = net
+        .erase(&versions, &Commit::new("clerk", Vec::new()))
+        .unwrap();
+    net.close().unwrap();
+    builder().open(&store).unwrap().close().unwrap();
+    builder()
+        .backup(&store, &kept, TableFiles::Linked, &|_| ())
+        .unwrap();
+    check(&kept, by);
+    check(&store, by);
+
+    // To a moment before: the payloads are gone all the same, and the marks name a commit that
+    // this net does not have.
+    let restored = root.path().join("restored");
+    let until = Until::Commit(before);
+    builder().restore(&kept, &restored, until, &|_| ()).unwrap();
+    assert_eq!(
+        builder()
+            .open_read_only(&restored)
+            .unwrap()
+            .now_view()
+            .unwrap()
+            .newest_commit(),
+        before
+    );
+    check(&restored, by);
+}

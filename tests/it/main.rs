@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[cfg(feature = "rocks")]
+mod backup;
+#[cfg(feature = "rocks")]
 mod damage;
 #[cfg(feature = "rocks")]
 mod erase;

@@ -7,6 +7,7 @@
 
 mod against;
 mod args;
+mod backup;
 mod checkpoint;
 mod compare;
 mod create;
@@ -116,6 +117,8 @@ enum Command {
     Prove(prove::Args),
     VerifyProof(verify_proof::Args),
     Witness(witness::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Dump(dump::Args),
     Erase(Box<erase::Args>),
     Net(net::Args),
@@ -190,6 +193,8 @@ fn dispatch(command: Command, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Prove(args) => prove::run(&args, io),
         Command::VerifyProof(args) => verify_proof::run(&args, io),
         Command::Witness(args) => witness::run(&args, io),
+        Command::Backup(args) => backup::backup(&args, io),
+        Command::Restore(args) => backup::restore(&args, io),
         Command::Dump(args) => dump::run(&args, io),
         Command::Erase(args) => erase::run(&args, io),
         Command::Net(args) => net::run(&args, io),

@@ -4,6 +4,7 @@
 
 mod cli {
     mod arguments;
+    mod backup;
     mod dump;
     mod erase;
     mod import;

@@ -56,7 +56,7 @@ pub enum Depth {
     ReadFirst,
 }
 
-fn violation(text: impl Into<String>) -> Failure {
+pub(crate) fn violation(text: impl Into<String>) -> Failure {
     Failure::violation(text)
 }
 
@@ -271,10 +271,10 @@ fn index(ordinal: u64) -> usize {
     usize::try_from(ordinal).map_or(usize::MAX, |ordinal| ordinal.wrapping_sub(1))
 }
 
-type Contents = BTreeMap<PathBuf, Vec<u8>>;
+pub(crate) type Contents = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Every file of a directory with its bytes.
-fn contents(dir: &Path) -> Result<Contents> {
+pub(crate) fn contents(dir: &Path) -> Result<Contents> {
     let setup = |error| Failure::setup(dir.display(), error);
     let mut files = Contents::new();
     for entry in fs::read_dir(dir).map_err(setup)? {
@@ -288,7 +288,7 @@ fn contents(dir: &Path) -> Result<Contents> {
     Ok(files)
 }
 
-fn difference<'a>(before: &'a Contents, after: &'a Contents) -> Option<&'a Path> {
+pub(crate) fn difference<'a>(before: &'a Contents, after: &'a Contents) -> Option<&'a Path> {
     let changed = before
         .iter()
         .find(|(path, bytes)| after.get(*path) != Some(bytes));

@@ -38,6 +38,8 @@ pub struct Heard {
     pub cuts: u64,
     /// Openings that rebuilt the tables.
     pub rebuilt: u64,
+    /// The newest commit in the last backup that was finished.
+    pub backed: Option<u64>,
     /// The last acknowledged.
     pub acked: u64,
     /// The last that may be there.
@@ -75,6 +77,7 @@ impl Heard {
                 self.rebuilt += u64::from(flags.next() == Some("true"));
                 self.closed = false;
             }
+            ("backed", Some(newest)) => self.backed = self.backed.max(Some(newest)),
             ("try", Some(serial)) => self.tried = self.tried.max(serial),
             ("ack", Some(serial)) => {
                 // Threads are woken in any order, but none before it has tried.

@@ -10,6 +10,7 @@
 //! * [`writer`] and [`child`]: the process that writes, and how its parent listens to it.
 //! * [`check`]: the comparison.
 //! * [`kill`], [`sigkill`], [`power`], [`faults`]: what is done to it.
+//! * [`backup`]: what is done to those who copy it.
 //!
 //! Every violation is reported with the seed and the parameters that bring it about again.
 
@@ -18,6 +19,7 @@
     reason = "a program for terminals; its library exists for its tests"
 )]
 
+pub mod backup;
 pub mod check;
 pub mod child;
 pub mod faults;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use blocknet_torture::backup::{self, CopyArgs};
 use blocknet_torture::shim::Action;
 use blocknet_torture::writer::WriterArgs;
 use blocknet_torture::{Failure, Result, Setting, faults, kill, power, sigkill, writer};
@@ -67,6 +68,20 @@ enum Torture {
         #[arg(long, default_value_t = 1000)]
         kills: u64,
     },
+    /// Backups and restores, killed at random moments and hit at their file operations.
+    Backup {
+        #[command(flatten)]
+        common: Common,
+        /// Processes to kill at random moments.
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// Every so manieth file operation in the target is hit as well; 0 for none.
+        #[arg(long, default_value_t = 0)]
+        stride: u64,
+        /// How they are hit; by default in every way.
+        #[arg(long)]
+        action: Vec<Action>,
+    },
     /// Power cuts, with all that a recorded disk may have lost (needs root and nbdkit).
     Power {
         #[command(flatten)]
@@ -94,6 +109,8 @@ enum Torture {
     },
     #[command(hide = true)]
     Write(WriterArgs),
+    #[command(hide = true)]
+    Copy(CopyArgs),
 }
 
 fn setting(common: &Common) -> Result<Setting> {
@@ -137,9 +154,17 @@ fn told<R: Display>(name: &str, setting: &Setting, run: impl FnOnce() -> Result<
     }
 }
 
+/// All actions where none is named.
+fn all_unless(named: Vec<Action>) -> Vec<Action> {
+    if named.is_empty() {
+        return Action::ALL.to_vec();
+    }
+    named
+}
+
 fn run(command: Torture) -> Result<bool> {
     Ok(match command {
-        Torture::Write(_) => true,
+        Torture::Write(_) | Torture::Copy(_) => true,
         Torture::Kill {
             common,
             commits,
@@ -151,11 +176,7 @@ fn run(command: Torture) -> Result<bool> {
         } => {
             let setting = setting(&common)?;
             let plan = kill::Plan {
-                actions: if action.is_empty() {
-                    Action::ALL.to_vec()
-                } else {
-                    action
-                },
+                actions: all_unless(action),
                 commits,
                 stride,
                 nested,
@@ -167,6 +188,20 @@ fn run(command: Torture) -> Result<bool> {
         Torture::Sigkill { common, kills } => {
             let setting = setting(&common)?;
             told("sigkill", &setting, || sigkill::run(&setting, kills))
+        }
+        Torture::Backup {
+            common,
+            kills,
+            stride,
+            action,
+        } => {
+            let setting = setting(&common)?;
+            let plan = backup::Plan {
+                kills,
+                stride,
+                actions: all_unless(action),
+            };
+            told("backup", &setting, || backup::run(&setting, &plan))
         }
         Torture::Power {
             common,
@@ -206,8 +241,10 @@ fn run(command: Torture) -> Result<bool> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Torture::Write(args) = &args.command {
-        return ExitCode::from(writer::run(args));
+    match &args.command {
+        Torture::Write(args) => return ExitCode::from(writer::run(args)),
+        Torture::Copy(args) => return ExitCode::from(backup::copy(args)),
+        _ => {}
     }
     match run(args.command) {
         Ok(true) => ExitCode::SUCCESS,

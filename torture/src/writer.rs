@@ -7,9 +7,10 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use blocknet_engine::backup::TableFiles;
 use blocknet_engine::{
     AsOf, Clock, Error, ErrorKind, LayerId, Moment, Net, NetBuilder, Settings, SystemClock, Ticket,
 };
@@ -40,6 +41,9 @@ pub struct WriterArgs {
     /// File to which marks are appended for what was tried and acknowledged.
     #[arg(long)]
     pub marks: Option<PathBuf>,
+    /// Beside writing, the net is backed up there again and again.
+    #[arg(long)]
+    pub backup_to: Option<PathBuf>,
     /// What is done beside writing, or instead.
     #[arg(long, value_enum, default_value_t = Mode::Write)]
     pub mode: Mode,
@@ -301,6 +305,20 @@ fn open(dir: &Path, voice: &Voice) -> Result<Net, Error> {
     builder().open(dir)
 }
 
+/// Backs up until all is written, and once more.
+fn back_up(net: &Net, to: &Path, voice: &Voice, written: &AtomicBool) {
+    loop {
+        let last = written.load(Ordering::Acquire);
+        match net.backup(to, TableFiles::default(), &|_| ()) {
+            Ok(made) => voice.say(&format!("backed {}", made.commits)),
+            Err(error) => voice.failed("bad backup", 0, &error),
+        }
+        if last {
+            return;
+        }
+    }
+}
+
 /// Runs a writer; its exit code is 0 when it wrote everything, 3 when it was stopped by a failure
 /// that it reported.
 pub fn run(args: &WriterArgs) -> u8 {
@@ -369,7 +387,12 @@ pub fn run(args: &WriterArgs) -> u8 {
                     poisoned: false,
                 }),
             };
+            let written = AtomicBool::new(false);
             let stopped = std::thread::scope(|scope| {
+                if let Some(to) = &args.backup_to {
+                    let (net, voice, written) = (&net, &voice, &written);
+                    scope.spawn(move || back_up(net, to, voice, written));
+                }
                 let threads: Vec<_> = (0..args.threads.max(1))
                     .map(|thread| {
                         let rng = Rng::of(rng.draw(), thread);
@@ -377,9 +400,13 @@ pub fn run(args: &WriterArgs) -> u8 {
                         scope.spawn(move || session.thread(rng))
                     })
                     .collect();
-                threads
+                // All of them, whatever the first says.
+                let stopped: Vec<bool> = threads
                     .into_iter()
-                    .any(|thread| thread.join().map_or(true, |then| then == Then::Stop))
+                    .map(|thread| thread.join().map_or(true, |then| then == Then::Stop))
+                    .collect();
+                written.store(true, Ordering::Release);
+                stopped.contains(&true)
             });
             if stopped {
                 session.after_failure();

@@ -40,6 +40,8 @@
 //!   synced are ever cut, and a copy of them is kept. See [`Recovery`].
 //! * For repair, [`Survey`] reads past any damage, and [`SegmentRewrite`] puts a segment made anew
 //!   in the place of a damaged one, of which a copy is kept.
+//! * For backup, [`copy_segment`] copies a segment up to a frame of a journal in use, and tests the
+//!   copy before it can take a sound one's place. See [`Journal::durable`].
 //! * One limit: damage to exactly the last synced frames of a journal that was not closed looks
 //!   like an interrupted write, unless somebody remembers their number. See
 //!   [`Recovery::check_witness`].
@@ -52,6 +54,7 @@
 
 #![forbid(unsafe_code)]
 
+mod copy;
 mod env;
 mod error;
 mod format;
@@ -67,6 +70,7 @@ mod segment;
 mod survey;
 mod writer;
 
+pub use copy::{CopiedSegment, copy_segment, is_copied};
 pub use env::{Access, Env, EnvFile, FileEnv};
 pub use error::{Corruption, Error, ErrorKind, Fault};
 pub use format::{FRAME_LEN_BYTES_MAX, FrameRef};

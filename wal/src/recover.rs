@@ -404,14 +404,26 @@ fn check_header(header: &SegmentHeader, number: u64, before: Option<&Before>) ->
     Ok(())
 }
 
-struct LastScan {
-    walk: Walk,
-    sealed: bool,
+pub(crate) struct LastScan {
+    pub(crate) walk: Walk,
+    pub(crate) sealed: bool,
     tail: Tail,
 }
 
+impl LastScan {
+    /// A torn end as damage, for a file that is known to have been whole.
+    pub(crate) fn tail_error(&self, path: &Path) -> Option<Error> {
+        match &self.tail {
+            Tail::Torn { offset, reason, .. } => {
+                Some(Error::corrupt(path, *offset, "frame", reason.clone()))
+            }
+            Tail::Clean | Tail::Unclean => None,
+        }
+    }
+}
+
 /// Walks the last segment and decides about its end.
-fn scan_last(
+pub(crate) fn scan_last(
     file: Arc<dyn EnvFile>,
     path: &Path,
     header: &SegmentHeader,

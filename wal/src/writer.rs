@@ -496,6 +496,17 @@ impl Journal {
         self.live.lock().segments(0)
     }
 
+    /// Number of the last frame known to be durable, and the segments up to its end: what may be
+    /// copied while others go on appending. Their bytes up to there do not change any more.
+    pub fn durable(&self) -> (u64, Vec<SegmentInfo>) {
+        let live = self.live.lock();
+        let mut segments = live.segments(0);
+        if let Some(current) = segments.last_mut() {
+            current.len_bytes = live.synced_len;
+        }
+        (live.durable_seq, segments)
+    }
+
     /// True once a sync, or the undoing of a failed write, has failed.
     pub fn is_poisoned(&self) -> bool {
         self.live.lock().poison.is_some()

@@ -136,6 +136,10 @@ impl Store for Layered {
         Ok(())
     }
 
+    fn checkpoint(&self, _: &std::path::Path) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     fn flush(&self) -> Result<(), Error> {
         self.base.flush()
     }

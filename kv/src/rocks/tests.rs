@@ -715,3 +715,79 @@ fn what_was_overwritten_or_deleted_is_in_no_file_after_a_purge() {
     assert_eq!(store.get(table, &key(9)).unwrap(), None);
     assert_eq!(store.get(table, &key(8)).unwrap().unwrap(), value(2008));
 }
+
+/// Every table has the same rows, and their numbers have no gap: the state after some batch.
+fn last_row(rows: &Rows) -> u32 {
+    let numbers = |table: u8| -> Vec<&[u8]> {
+        let of = rows.keys().filter(|(at, _)| *at == table);
+        of.map(|(_, key)| key.as_slice()).collect()
+    };
+    let first = numbers(TABLES[0].0);
+    for table in TABLES {
+        assert_eq!(numbers(table.0), first);
+    }
+    for (number, key) in (0_u32..).zip(&first) {
+        assert_eq!(*key, number.to_be_bytes());
+    }
+    u32::try_from(first.len()).unwrap()
+}
+
+#[test]
+fn a_checkpoint_beside_writers_is_the_state_after_some_batch() {
+    let root = tempfile::tempdir().unwrap();
+    let store = create(&root.path().join("store"));
+    store.apply(&rows(0..100)).unwrap();
+    let copies: Vec<PathBuf> = (0..5)
+        .map(|n| root.path().join(format!("copy{n}")))
+        .collect();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for first in (100..1_600).step_by(10) {
+                store.apply(&rows(first..first + 10)).unwrap();
+            }
+        });
+        for copy in &copies {
+            assert!(store.checkpoint(copy).unwrap());
+        }
+        writer.join().unwrap();
+    });
+    let mut before = 100;
+    for copy in &copies {
+        let reader = open_read_only(copy).unwrap();
+        let last = last_row(&read_all(&reader).unwrap());
+        assert!(last >= before && last.is_multiple_of(10), "{last}");
+        before = last;
+        assert_eq!(
+            fs::metadata(copy).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+    }
+    // A copy is a store of its own, and what it writes stays with it.
+    let last = copies.last().unwrap();
+    let copy = open(last).unwrap();
+    let whole = read_all(&store).unwrap();
+    copy.apply(&rows(5_000..5_100)).unwrap();
+    copy.flush().unwrap();
+    assert!(read_all(&store).unwrap() == whole);
+    // What is there is never written over.
+    assert!(store.checkpoint(last).is_err());
+}
+
+#[test]
+fn a_reader_gives_a_checkpoint_and_changes_no_byte() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("store");
+    let store = create(&dir);
+    store.apply(&rows(0..300)).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let before = image(&dir);
+    let reader = open_read_only(&dir).unwrap();
+    let copy = root.path().join("copy");
+    reader.checkpoint(&copy).unwrap();
+    assert!(image(&dir) == before);
+    let expected = read_all(&reader).unwrap();
+    drop(reader);
+    let copied = open(&copy).unwrap();
+    assert!(read_all(&copied).unwrap() == expected);
+}

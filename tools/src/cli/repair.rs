@@ -119,7 +119,7 @@ fn verdict(repair: &Repair, applied: bool) -> (u8, &'static str) {
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
-    let bar = bar(io);
+    let bar = bar(io, "verifying");
     let result = store::builder().repair(&args.dir, args.apply, &args.author, &on_progress(&bar));
     bar.finish_and_clear();
     let repair = match result {

@@ -235,7 +235,7 @@ impl Args {
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let against = args.against.load()?;
     let (anchors, copies) = split(&against);
-    let bar = bar(io);
+    let bar = bar(io, "verifying");
     let result = store::builder().verify_against(
         &args.dir,
         args.depth(),
@@ -285,13 +285,14 @@ pub(super) fn on_progress(bar: &ProgressBar) -> impl Fn(Progress) + Sync + '_ {
 }
 
 /// Shown where a person watches; standard output is not touched by it.
-pub(super) fn bar(io: &Io<'_>) -> ProgressBar {
+pub(super) fn bar(io: &Io<'_>, doing: &str) -> ProgressBar {
     if !io.is_watched() {
         return ProgressBar::hidden();
     }
-    let template = "verifying {bar:40} {percent:>3} %  {binary_bytes_per_sec}  {eta} left";
+    let template =
+        format!("{doing} {{bar:40}} {{percent:>3}} %  {{binary_bytes_per_sec}}  {{eta}} left");
     let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(1).with_style(style)
 }
 

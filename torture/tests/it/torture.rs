@@ -1,7 +1,7 @@
 //! See `make torture` for the sizes that count.
 
 use blocknet_torture::shim::Action;
-use blocknet_torture::{faults, kill, power, sigkill};
+use blocknet_torture::{backup, faults, kill, power, sigkill};
 
 use crate::support::{setting, told};
 
@@ -65,4 +65,28 @@ fn a_failing_machine_costs_no_acknowledged_commit() {
     ] {
         told(fault.name(), faults::run(&setting(), fault, count));
     }
+}
+
+#[test]
+fn a_backup_or_restore_that_is_hit_leaves_the_source_and_is_made_again() {
+    let _alone = alone();
+    let plan = backup::Plan {
+        kills: 12,
+        stride: 0,
+        actions: Vec::new(),
+    };
+    let report = told("backup", backup::run(&setting(), &plan)).expect("nothing is needed for it");
+    assert!(report.kills.values().sum::<u64>() >= 12 && report.completed > 0);
+    let plan = backup::Plan {
+        kills: 0,
+        stride: 499,
+        actions: vec![
+            Action::KillBefore,
+            Action::SyncError,
+            Action::NoSpaceLasting,
+        ],
+    };
+    told("backup", backup::run(&setting(), &plan));
+    let read_only = backup::read_only(&setting());
+    told("read-only", read_only.map(|()| "no violation"));
 }
