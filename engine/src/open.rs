@@ -17,7 +17,7 @@ use crate::body::{Body, Definition};
 use crate::costs::Costs;
 use crate::erase::Pending;
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::export::{Every, Handout};
+use crate::export::{Every, HandedOut, Handout};
 use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerDef;
