@@ -95,6 +95,15 @@ impl Proof {
         }
     }
 
+    /// The file.
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Commit(proof) => proof.encode(),
+            Self::History(proof) => proof.encode(),
+            Self::Consistency(proof) => proof.encode(),
+        }
+    }
+
     /// Checks a proof with the keys given.
     ///
     /// # Errors

@@ -66,9 +66,15 @@ fn a_checkpoint_is_the_head_of_the_log() {
     assert_eq!(lines.len(), 3, "{bare}");
     assert!(lines[0].starts_with("blocknet/"));
     assert_eq!(lines[1], "4");
-    let before = scene.files("net");
+    // Nothing of the store changes but the note of how far the checkpoint reaches.
+    let files = || {
+        let mut files = scene.files("net");
+        files.retain(|(name, _)| !name.ends_with("exported"));
+        files
+    };
+    let before = files();
     scene.ok("checkpoint net --key log.key --out ck4");
-    assert_eq!(scene.files("net"), before, "a store that is only read");
+    assert_eq!(files(), before, "a store that is only read");
     let note = text(&scene, "ck4");
     assert!(
         note.starts_with(&bare) && note.contains("\n\n— city.example/net "),
