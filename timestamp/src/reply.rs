@@ -130,7 +130,7 @@ pub fn verify(
         time,
         accuracy: statement.accuracy.as_ref().map(accuracy).transpose()?,
         ordering: statement.ordering,
-        serial: hex(statement.serial.as_bytes()),
+        serial: serial(statement.serial.as_bytes()),
         policy: statement.policy.to_string(),
         tsa: statement.tsa.as_ref().map(general_name),
         certificate: name(&certificate.tbs_certificate.subject),
@@ -584,6 +584,14 @@ fn general_name(general: &GeneralName) -> String {
 
 fn name(found: &Name) -> String {
     printable(&found.to_string())
+}
+
+/// Hexadecimal digits of a number, without the zero that keeps its first bit from being a sign.
+fn serial(bytes: &[u8]) -> String {
+    match bytes {
+        [0, rest @ ..] if !rest.is_empty() => hex(rest),
+        _ => hex(bytes),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

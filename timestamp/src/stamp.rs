@@ -39,6 +39,11 @@ impl Stamp {
         time_text(self.time)
     }
 
+    /// [`Stamp::certificate_until`] as RFC 3339 writes it.
+    pub fn certificate_until_text(&self) -> String {
+        time_text(self.certificate_until)
+    }
+
     /// What the stamp does not show, one sentence each.
     pub fn not_proven(&self) -> Vec<&'static str> {
         let mut sentences = vec![

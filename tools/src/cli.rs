@@ -28,6 +28,11 @@ mod select;
 mod stats;
 mod store;
 mod text;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "`checkpoint` calls it, which comes with proofs")
+)]
+mod timestamp;
 mod track;
 mod verify;
 mod write;

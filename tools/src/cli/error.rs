@@ -67,6 +67,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         source: io::Error,
     },
+    /// A timestamp, its request or its authority's certificates.
+    #[error("{path}: {source}")]
+    Timestamp {
+        path: PathBuf,
+        source: blocknet_timestamp::Error,
+    },
     #[error("{path}: cannot {operation}: {source}")]
     File {
         operation: &'static str,
