@@ -10,13 +10,17 @@ use crate::block::Origin;
 use crate::body::{Body, ClosingAt, CommitInfo, Definition, closing_hash, version_leaf};
 use crate::codec::{Decoder, Encoder};
 use crate::entity::{Head, Last, Path, Track};
+use crate::erase;
 use crate::error::{Error, Fault, Result};
 use crate::hash::{Hash, merkle_root};
 use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linking::{Blocks, Change, Linked, link};
-use crate::record::{Closing, Header, Place, SALT_LEN_BYTES, Version, encode_row};
+use crate::log;
+use crate::record::{
+    Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, encode_row, is_kept_or_erased,
+};
 use crate::time::Moment;
 use crate::touched;
 
@@ -197,6 +201,25 @@ impl<'a> Rows<'a> {
             self.layers.insert(*id, LayerState::new(def.clone()));
         }
         self.definitions.push(definition);
+    }
+
+    /// Has the payload of a stored version erased: its row says so from now on. Answers with the
+    /// commit that had it erased before, if one did.
+    pub(crate) fn erase(&mut self, read: &dyn Read, version: Version) -> Result<Option<u64>> {
+        let stored = erase::stored(read, self.spec, version)?;
+        let row = RowRef::decode(&stored.row)
+            .map_err(|fault| fault.in_table(key::table_name(stored.table), &stored.row_key))?;
+        if let Some(by) = row.erased_by() {
+            if by != self.number {
+                return Ok(Some(by));
+            }
+            // The journal was rewritten before these tables were built from it.
+        } else {
+            self.batch
+                .put(stored.table, stored.row_key, row.erased(self.number));
+        }
+        self.definitions.push(Definition::Erasure(version));
+        Ok(None)
     }
 
     fn block_of(&self, place: &Place, altitude_known: bool) -> Result<Block> {
@@ -454,6 +477,13 @@ impl<'a> Rows<'a> {
             self.batch.put(key::COMMITS, row_key, value);
         }
         let info = &body.info;
+        log::add(
+            &mut self.batch,
+            before.read,
+            self.number,
+            info.previous,
+            info.hash,
+        )?;
         let mut ledger = self.ledger.clone();
         self.zones
             .write(before.read, &mut ledger.levels, &mut self.batch)?;
@@ -475,20 +505,40 @@ impl<'a> Rows<'a> {
             self.batch.put(key::META, key::layer(id), layer.encode());
             ledger.layers.insert(id, layer);
         }
-        if body
-            .definitions
-            .iter()
-            .any(|definition| matches!(definition, Definition::Net(_)))
-        {
-            self.batch
-                .put(key::META, key::NET, encode_net(self.net, self.spec));
-        }
+        put_meta(
+            &mut self.batch,
+            self.net,
+            self.spec,
+            self.number,
+            &body.definitions,
+        );
         self.batch.put(key::META, key::STATE, ledger.encode_state());
         Ok(Finished {
             body,
             batch: self.batch,
             ledger,
         })
+    }
+}
+
+/// The rows of `meta` that follow from definitions, but those of layers, which have counts.
+fn put_meta(
+    batch: &mut Batch,
+    net: &[u8; 16],
+    spec: &NetSpec,
+    number: u64,
+    definitions: &[Definition],
+) {
+    let mut erases = false;
+    for definition in definitions {
+        match definition {
+            Definition::Net(_) => batch.put(key::META, key::NET, encode_net(net, spec)),
+            Definition::Erasure(_) => erases = true,
+            Definition::Layer(..) => {}
+        }
+    }
+    if erases {
+        batch.put(key::META, key::erasing(number), Vec::new());
     }
 }
 
@@ -513,7 +563,16 @@ pub(crate) fn replay(
     }
     let mut rows = Rows::new(spec, net, number, ledger);
     for definition in &body.definitions {
-        rows.define(definition.clone());
+        match definition {
+            Definition::Erasure(version) => {
+                if let Some(by) = rows.erase(read, *version)? {
+                    return Err(broken(&format!(
+                        "it erases version {version}, which says that commit {by} erased it"
+                    )));
+                }
+            }
+            other => rows.define(other.clone()),
+        }
     }
     let mut rest = erasable.unwrap_or_default();
     let mut closings = body.closings.iter().peekable();
@@ -550,7 +609,7 @@ pub(crate) fn replay(
             let (salt, payload) = part
                 .split_first_chunk::<SALT_LEN_BYTES>()
                 .expect("cut to this length");
-            if crate::record::commitment(salt, payload) != header.commitment {
+            if !is_kept_or_erased(salt, payload, header.commitment) {
                 return Err(broken("a payload does not fit its commitment"));
             }
             if header.previous != head.hash || header.ordinal != head.versions + 1 {

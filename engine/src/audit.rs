@@ -15,7 +15,7 @@ use crate::hash::{Hash, merkle_root};
 use crate::key;
 use crate::ledger::Ledger;
 use crate::linking::{decode_block, decode_link, next_registry_head};
-use crate::record::{Place, RowRef, Version, commitment};
+use crate::record::{Place, RowRef, Version, is_kept_or_erased};
 use crate::touched::Touched;
 use crate::writer::commit_info;
 use crate::zone;
@@ -264,7 +264,7 @@ impl Auditor<'_> {
                 self.find(Disagreement::Missing, table, &row_key, at, None);
                 continue;
             }
-            if commitment(&row.salt, row.payload) != header.commitment {
+            if !is_kept_or_erased(&row.salt, row.payload, header.commitment) {
                 self.find(Disagreement::Payload, table, &row_key, at, None);
             }
             let before = self.entities.insert(entity, hash);

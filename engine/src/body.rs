@@ -7,7 +7,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::error::Fault;
 use crate::hash::{Hash, Hasher, merkle_root};
 use crate::layer::{LayerDef, LayerId};
-use crate::record::{Header, Place};
+use crate::record::{Header, Place, Version};
 use crate::time::Moment;
 
 /// Format of commit bodies written by this release.
@@ -164,10 +164,14 @@ pub(crate) enum Definition {
     Net(NetSpec),
     /// A layer and its number.
     Layer(LayerId, LayerDef),
+    /// That the payload of a version is erased, by law; not a definition of anything, but it has no
+    /// place either.
+    Erasure(Version),
 }
 
 const DEFINES_NET: u8 = 1;
 const DEFINES_LAYER: u8 = 2;
+const ERASES: u8 = 3;
 
 impl Definition {
     fn encode(&self, out: &mut Encoder) {
@@ -178,6 +182,9 @@ impl Definition {
             Self::Layer(id, def) => {
                 out.u8(DEFINES_LAYER).u16(id.0);
                 def.encode(out);
+            }
+            Self::Erasure(version) => {
+                out.u8(ERASES).u64(version.commit).u32(version.index);
             }
         }
     }
@@ -191,6 +198,10 @@ impl Definition {
                 let id = LayerId(input.u16()?);
                 LayerDef::decode(input).map(|def| Self::Layer(id, def))
             }
+            ERASES => Ok(Self::Erasure(Version {
+                commit: input.u64()?,
+                index: input.u32()?,
+            })),
             _ => Err(Fault::Value { what: "definition" }),
         }
     }
@@ -271,7 +282,7 @@ impl Body {
         }
         let own = definitions.iter().find_map(|definition| match definition {
             Definition::Net(spec) => Some(*spec),
-            Definition::Layer(..) => None,
+            Definition::Layer(..) | Definition::Erasure(_) => None,
         });
         let spec = own
             .or(spec.copied())

@@ -76,16 +76,13 @@ impl Hasher {
 pub(crate) fn merkle_root<T: AsRef<[u8]>>(leaves: impl IntoIterator<Item = T>) -> Hash {
     let mut stack: Vec<(u32, Hash)> = Vec::new();
     for leaf in leaves {
-        let mut hasher = Sha256::new();
-        hasher.update([0]);
-        hasher.update(leaf.as_ref());
-        let mut node = (0, Hash(hasher.finalize().into()));
+        let mut node = (0, leaf_hash(leaf.as_ref()));
         while let Some(&(height, left)) = stack.last() {
             if height != node.0 {
                 break;
             }
             stack.pop();
-            node = (height + 1, inner(left, node.1));
+            node = (height + 1, inner_hash(left, node.1));
         }
         stack.push(node);
     }
@@ -93,12 +90,21 @@ pub(crate) fn merkle_root<T: AsRef<[u8]>>(leaves: impl IntoIterator<Item = T>) -
         return Hash(Sha256::digest([]).into());
     };
     while let Some((_, left)) = stack.pop() {
-        root = inner(left, root);
+        root = inner_hash(left, root);
     }
     root
 }
 
-fn inner(left: Hash, right: Hash) -> Hash {
+/// The hash of a leaf in the Merkle tree of RFC 6962.
+pub(crate) fn leaf_hash(leaf: &[u8]) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update([0]);
+    hasher.update(leaf);
+    Hash(hasher.finalize().into())
+}
+
+/// The hash of an inner node in the Merkle tree of RFC 6962.
+pub(crate) fn inner_hash(left: Hash, right: Hash) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update([1]);
     hasher.update(left.0);
@@ -121,7 +127,7 @@ mod tests {
             }
             _ => {
                 let split = leaves.len().next_power_of_two() / 2;
-                inner(
+                inner_hash(
                     by_definition(&leaves[..split]),
                     by_definition(&leaves[split..]),
                 )

@@ -77,6 +77,12 @@ pub(crate) const SCHEMA: &[TableSpec] = &[
         point_reads: false,
         blobs: false,
     },
+    TableSpec {
+        name: "log",
+        cold: true,
+        point_reads: false,
+        blobs: false,
+    },
 ];
 
 /// Live heads: at most one row per entity.
@@ -101,6 +107,8 @@ pub(crate) const COMMITS: Table = Table(8);
 pub(crate) const MOMENTS: Table = Table(9);
 /// Applied commit, layers and their counts.
 pub(crate) const META: Table = Table(10);
+/// Inner hashes of the log over all commits.
+pub(crate) const LOG: Table = Table(11);
 
 /// Name of a table, for messages.
 pub(crate) fn table_name(table: Table) -> &'static str {
@@ -260,6 +268,11 @@ pub(crate) fn commit(commit: u64, chunk: u32) -> Vec<u8> {
     key
 }
 
+/// `commit`: key of `log`.
+pub(crate) fn log(commit: u64) -> [u8; 8] {
+    commit.to_be_bytes()
+}
+
 /// `layer | recorded time | commit`: key of `moments`. Flipping the sign bit of the time makes
 /// byte order the order of moments.
 pub(crate) fn moment(layer: LayerId, recorded: Moment, commit: u64) -> Vec<u8> {
@@ -306,6 +319,20 @@ pub(crate) fn layer(layer: LayerId) -> Vec<u8> {
     key
 }
 
+/// Prefix of the keys of `meta` that name erasures not yet carried through.
+pub(crate) const ERASING: &[u8] = b"erasing";
+
+/// `erasing | commit`: the row of `meta` for a commit whose erasures are not yet carried through.
+pub(crate) fn erasing(commit: u64) -> Vec<u8> {
+    [ERASING, &commit.to_be_bytes()].concat()
+}
+
+/// The inverse of [`erasing`].
+pub(crate) fn parse_erasing(key: &[u8]) -> Option<u64> {
+    let commit = key.strip_prefix(ERASING)?.try_into().ok()?;
+    Some(u64::from_be_bytes(commit))
+}
+
 /// Whether a key of `meta` is that of a layer's row.
 pub(crate) fn is_layer(key: &[u8]) -> bool {
     key.strip_prefix(b"layer")
@@ -320,14 +347,15 @@ mod tests {
     #[test]
     fn the_table_constants_name_their_tables() {
         let names = [
-            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, ZONES, COMMITS, MOMENTS, META,
+            RECORDS, HISTORY, ENTITIES, TRACKS, BLOCKS, LINKS, EDGES, ZONES, COMMITS, MOMENTS,
+            META, LOG,
         ]
         .map(table_name);
         assert_eq!(
             names,
             [
                 "records", "history", "entities", "tracks", "blocks", "links", "edges", "zones",
-                "commits", "moments", "meta"
+                "commits", "moments", "meta", "log"
             ]
         );
         assert_eq!(names.len(), SCHEMA.len());

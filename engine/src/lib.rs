@@ -51,6 +51,7 @@ mod codec;
 mod costs;
 pub mod dump;
 mod entity;
+mod erase;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -63,6 +64,7 @@ mod ledger;
 mod linked;
 mod linking;
 mod lock;
+mod log;
 mod net;
 mod open;
 mod propagate;
@@ -94,6 +96,7 @@ pub use ledger::LayerState;
 pub use linked::{
     Blocks, LinkedNet, Neighbour, NetStats, Registry, Safety, Supervision, Walk, Walking,
 };
+pub use log::LogHead;
 pub use net::{Net, Ticket};
 pub use open::{NetBuilder, OpenReport, Settings};
 pub use propagate::{Existing, propagate, propagate_alone};

@@ -22,6 +22,7 @@ use crate::ledger::Ledger;
 use crate::linking::{Blocks, newest_block};
 use crate::lock::Lock;
 use crate::open::{NetBuilder, OpenReport};
+use crate::record::Version;
 use crate::request::{Commit, Cost, Outcome, Receipt, limit};
 use crate::time::{Clock, Moment};
 use crate::view::{AsOf, View};
@@ -560,14 +561,54 @@ impl Net {
         Ok((layer, receipt))
     }
 
+    /// Has the payloads of versions erased, by law: a commit that names them, its reason included, and
+    /// from then on no view shows them, of whatever moment. Everything else of the versions stays:
+    /// when, where and as what they were stated, their commitments, and with them every hash.
+    ///
+    /// The bytes are overwritten in journal and tables when the net is opened for writing the next
+    /// time, since nobody may be reading them then: close it and open it again (see
+    /// [`OpenReport::erased`]). What lies in quarantine, in copies of the directory and on blocks
+    /// that the file system has freed is not reached; ids, extents, texts of commits and
+    /// what other versions say neither.
+    ///
+    /// * `commit`: author, reason and source; it has no assertions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for a version the net does not have; [`ErrorKind::Invalid`] for one
+    /// that is erased already, for none at all or more than [`limit::ASSERTIONS_MAX`], or when
+    /// `commit` has assertions; otherwise as for [`Net::commit`]. Nothing was written then.
+    ///
+    /// # Cost
+    /// Two small rows, and for each version its row and the list of what its commit touched. At the
+    /// next opening every segment that holds one of the versions is written anew.
+    pub fn erase(&self, versions: &[Version], commit: &Commit) -> Result<u64> {
+        if !commit.assertions.is_empty() {
+            return Err(Error::invalid("a commit that erases has no assertions"));
+        }
+        let versions: BTreeSet<Version> = versions.iter().copied().collect();
+        if versions.is_empty() || versions.len() > limit::ASSERTIONS_MAX {
+            return Err(Error::invalid(format!(
+                "1 to {} versions can be erased at once, not {}",
+                limit::ASSERTIONS_MAX,
+                versions.len()
+            )));
+        }
+        let versions: Vec<Version> = versions.into_iter().collect();
+        self.write_alone(|writer| writer.erase(&versions, commit))
+    }
+
     /// Writes a commit that only says something: it has no assertions and defines nothing.
     pub(crate) fn note(&self, commit: &Commit) -> Result<u64> {
+        self.write_alone(|writer| writer.define(Vec::new(), commit))
+    }
+
+    /// Writes one commit and waits for it; returns its number.
+    fn write_alone(&self, make: impl FnOnce(&Writer<'_>) -> Result<Built>) -> Result<u64> {
         let writable = self.writable()?;
         let number = {
             let mut state = writable.state.lock();
             writable.check_poisoned()?;
-            let built =
-                self.with_writer(writable, &state, |writer| writer.define(Vec::new(), commit))?;
+            let built = self.with_writer(writable, &state, make)?;
             writable.enqueue(&mut state, built, &mut Cost::default())?;
             state.queued
         };

@@ -14,6 +14,7 @@ use blocknet_wal::{
 use crate::apply::replay;
 use crate::body::{Body, Definition};
 use crate::costs::Costs;
+use crate::erase::Pending;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
@@ -80,6 +81,8 @@ pub struct OpenReport {
     pub rebuilt: Option<String>,
     /// Where the tables that did not fit were moved to.
     pub quarantined: Option<PathBuf>,
+    /// Versions whose erasure was carried through: their payloads are in no file any more.
+    pub erased: u64,
     /// What creating the net wrote; nothing when it was opened.
     pub cost: Cost,
 }
@@ -101,6 +104,13 @@ impl fmt::Display for OpenReport {
                 f,
                 "tables: {} commits brought up from the journal after an unclean stop",
                 self.replayed
+            )?;
+        }
+        if self.erased > 0 {
+            writeln!(
+                f,
+                "erased: the payloads of {} versions are overwritten in journal and tables",
+                self.erased
             )?;
         }
         if let Some(path) = &self.quarantined {
@@ -391,6 +401,25 @@ impl NetBuilder {
                 (store, ledger)
             }
         };
+        let pending = Pending::load(&*store, &spec)?;
+        if !pending.is_empty() {
+            let (env, journal_dir) = (self.journal_env(), dir.join(JOURNAL_DIR));
+            let segments = pending.segments(&env, &journal_dir, &journal, &spec)?;
+            if !segments.is_empty() {
+                store.flush()?;
+                journal.close()?;
+                drop((store, journal));
+                pending.rewrite(&env, &journal_dir, &spec, &segments)?;
+                let mut net = self.open_locked(dir, lock)?;
+                net.report = OpenReport {
+                    erased: net.report.erased,
+                    ..report
+                };
+                return Ok(net);
+            }
+            pending.purge(&*store, &spec)?;
+            report.erased = pending.len();
+        }
         let writable = Writable::new(journal, store, ledger, lock);
         Ok(self.net(dir, spec, id, report, Inner::Writable(Box::new(writable))))
     }
@@ -784,7 +813,7 @@ pub(crate) fn spec_of(body: &Body) -> Option<NetSpec> {
         .iter()
         .find_map(|definition| match definition {
             Definition::Net(spec) => Some(*spec),
-            Definition::Layer(..) => None,
+            Definition::Layer(..) | Definition::Erasure(_) => None,
         })
 }
 

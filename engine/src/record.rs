@@ -544,6 +544,37 @@ pub(crate) fn commitment(salt: &[u8; SALT_LEN_BYTES], payload: &[u8]) -> Hash {
     hasher.finish()
 }
 
+/// Stands in the first half of a salt that was erased with its payload; the other half is the number
+/// of the commit that ordered it, and the payload is zeros of the same length. So rows and frames
+/// keep their form, and say by themselves why there is nothing to see. No writer draws such a salt.
+const ERASED: [u8; 8] = *b"\0erased\0";
+
+/// What is written over a salt when commit `by` has it erased.
+pub(crate) fn erased_salt(by: u64) -> [u8; SALT_LEN_BYTES] {
+    let mut salt = [0; SALT_LEN_BYTES];
+    salt[..8].copy_from_slice(&ERASED);
+    salt[8..].copy_from_slice(&by.to_le_bytes());
+    salt
+}
+
+/// The commit that had salt and payload erased, if they are.
+pub(crate) fn erased_by(salt: &[u8; SALT_LEN_BYTES], payload: &[u8]) -> Option<u64> {
+    let by = salt.strip_prefix(&ERASED)?.try_into().ok()?;
+    payload
+        .iter()
+        .all(|byte| *byte == 0)
+        .then_some(u64::from_le_bytes(by))
+}
+
+/// Whether a salt and payload are what the commitment was made to, or were erased.
+pub(crate) fn is_kept_or_erased(
+    salt: &[u8; SALT_LEN_BYTES],
+    payload: &[u8],
+    expected: Hash,
+) -> bool {
+    erased_by(salt, payload).is_some() || commitment(salt, payload) == expected
+}
+
 /// First byte of a row.
 const ROW_VERSION: u8 = 1;
 const ROW_CLOSING: u8 = 2;
@@ -572,6 +603,17 @@ pub(crate) fn encode_row(
 }
 
 impl<'a> RowRef<'a> {
+    /// The row once its payload is erased by a commit.
+    pub(crate) fn erased(&self, by: u64) -> Vec<u8> {
+        let zeros = vec![0; self.payload.len()];
+        encode_row(self.version, self.header, &erased_salt(by), &zeros)
+    }
+
+    /// The commit that had the payload erased, if it is.
+    pub(crate) fn erased_by(&self) -> Option<u64> {
+        erased_by(&self.salt, self.payload)
+    }
+
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         if input.u8()? != ROW_VERSION {

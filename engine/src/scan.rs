@@ -449,7 +449,7 @@ fn record(row: &RowRef<'_>, header: &HeaderRef<'_>, with_payload: bool) -> Box<R
     } else {
         Bytes::new()
     };
-    Box::new(Record::new(row.version, header, payload))
+    Box::new(Record::of(row, header, payload))
 }
 
 /// The entities that had a state in `ranges` that `wanted` takes, by any version within the view's

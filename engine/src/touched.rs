@@ -12,6 +12,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::error::{Fault, Result};
 use crate::key;
 use crate::layer::LayerId;
+use crate::record::Version;
 
 /// What a commit did. Together with the rows it names, and the layers of `meta`, it gives back the
 /// whole body of the commit.
@@ -41,6 +42,8 @@ pub(crate) struct Closed {
 pub(crate) enum Defined {
     Net,
     Layer(LayerId),
+    /// Nothing: this version's payload was erased.
+    Erasure(Version),
 }
 
 pub(crate) const VERSION: u8 = 0;
@@ -50,6 +53,7 @@ pub(crate) const CLOSING_WITH_ALTITUDE: u8 = 3;
 pub(crate) const NET: u8 = 4;
 pub(crate) const LAYER: u8 = 5;
 pub(crate) const LEFT: u8 = 6;
+pub(crate) const ERASED: u8 = 7;
 
 /// The list of a commit.
 ///
@@ -61,6 +65,7 @@ pub(crate) fn encode<'b>(body: &Body, left: impl IntoIterator<Item = &'b Block>)
         match definition {
             Definition::Net(_) => out.u8(NET),
             Definition::Layer(id, _) => out.u8(LAYER).u16(id.0),
+            Definition::Erasure(version) => out.u8(ERASED).u64(version.commit).u32(version.index),
         };
     }
     let mut closings = body.closings.iter().peekable();
@@ -120,6 +125,10 @@ impl Touched {
                 }
                 NET => touched.defined.push(Defined::Net),
                 LAYER => touched.defined.push(Defined::Layer(LayerId(input.u16()?))),
+                ERASED => touched.defined.push(Defined::Erasure(Version {
+                    commit: input.u64()?,
+                    index: input.u32()?,
+                })),
                 _ => {
                     return Err(Fault::Value {
                         what: "kind of row touched",

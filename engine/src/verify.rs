@@ -45,7 +45,7 @@ pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
 pub(crate) use rows::{Gap, each_row};
 
-use content::{Content, payloads, rebuild};
+use content::{Content, Erasures, payloads, rebuild};
 use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
 use sums::{Keys, Listed, Sink, Sums};
@@ -94,7 +94,7 @@ pub struct Verification {
     pub commits: u64,
     /// Commits whose recorded time was asserted by their writer.
     pub asserted: u64,
-    /// Commits with payloads erased by law.
+    /// Versions whose payloads were erased by law.
     pub erased: u64,
     /// Versions of entities, each payload hashed.
     pub versions: u64,
@@ -640,6 +640,7 @@ impl<'a> Verifier<'a> {
                     survey,
                     sink: &mut pass.sink,
                     totals: std::mem::take(&mut pass.journal),
+                    erasures: Erasures::default(),
                 };
                 let result = job.segment(segment);
                 pass.journal = job.totals;
@@ -752,7 +753,7 @@ impl<'a> Verifier<'a> {
                 run.report(finding(Code::CommitLostBefore, Remedy::Unprovable).commit(*commit));
             }
             if scan.erased > 0 {
-                let found = format!("{} commits with erased payloads", scan.erased);
+                let found = format!("{} erased payloads", scan.erased);
                 run.report(
                     Finding::info(Side::Journal, Code::Erased)
                         .file(file_of(scan.segment))
@@ -855,6 +856,7 @@ impl<'a> Verifier<'a> {
                         }
                         if let Some(content) = Content::of(&run.spec, &run.net, &rebuilt.body) {
                             content.emit(&mut sums.sink);
+                            content.emit_erased(&mut sums.sink, &rebuilt.erasable, run);
                         }
                         sums.journal.add(&rebuilt.body);
                         self.diagnosis.from_tables.insert(number, number);
@@ -990,6 +992,7 @@ impl<'a> Verifier<'a> {
                     && let Some(content) = Content::of(&run.spec, &run.net, &rebuilt.body)
                 {
                     content.emit(&mut listed.sink);
+                    content.emit_erased(&mut listed.sink, &rebuilt.erasable, run);
                 }
             }
             for pass in walk_tables(run, &tables, sink) {

@@ -16,6 +16,7 @@ use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::{LayerState, Ledger};
 use crate::linked::LinkedNet;
+use crate::log::{Log, LogHead};
 use crate::record::{ChangeKind, End, Extent, HeaderRef, Place, RowRef, Version, flag};
 use crate::scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 use crate::time::{Interval, Moment};
@@ -60,8 +61,10 @@ pub struct Record {
     pub kind: ChangeKind,
     /// Where the entity is; `None` for an absence.
     pub extent: Option<Extent>,
-    /// The payload as it was given.
+    /// The payload as it was given; empty once it is erased.
     pub payload: Bytes,
+    /// The commit that had the payload erased, if one did.
+    pub erased: Option<u64>,
     /// Salted commitment to the payload.
     pub commitment: Hash,
     /// Hash of the entity's version before, zero for the first.
@@ -76,7 +79,21 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+    /// The version of a row; `payload` is the row's, or empty where it is not wanted.
+    pub(crate) fn of(row: &RowRef<'_>, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+        let erased = row.erased_by();
+        Self {
+            erased,
+            payload: if erased.is_some() {
+                Bytes::new()
+            } else {
+                payload
+            },
+            ..Self::new(row.version, header, Bytes::new())
+        }
+    }
+
+    fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
         let is = |bit: u16| header.flags & bit != 0;
         Self {
             layer: header.layer,
@@ -91,6 +108,7 @@ impl Record {
             extent: header.extent,
             place: header.place,
             payload,
+            erased: None,
             commitment: header.commitment,
             previous: header.previous,
             author: header.author.map(Into::into),
@@ -292,6 +310,48 @@ impl<'a> View<'a> {
         self.ledger.commit
     }
 
+    /// The log over all commits of the snapshot: what a checkpoint states.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    ///
+    /// # Cost
+    /// As many small reads as the number of commits has binary digits set.
+    pub fn log_head(&self) -> Result<LogHead> {
+        self.log_head_at(self.ledger.commit)
+    }
+
+    /// The log over the first `size` commits, as it was when they were all there were.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there are fewer; otherwise as for [`View::log_head`].
+    pub fn log_head_at(&self, size: u64) -> Result<LogHead> {
+        let root = self.log().root(size)?;
+        Ok(LogHead { size, root })
+    }
+
+    /// The path of a commit's hash in the tree over the first `size` commits (RFC 6962, section
+    /// 2.1.1): shows that the commit is one of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a commit that is not; otherwise as for [`View::log_head_at`].
+    pub fn log_inclusion(&self, commit: u64, size: u64) -> Result<Vec<Hash>> {
+        self.log().inclusion(commit, size)
+    }
+
+    /// Shows that the first `size` commits continue the first `earlier` (RFC 6962, section 2.1.2).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when `earlier` is 0 or greater than `size`; otherwise as for
+    /// [`View::log_head_at`].
+    pub fn log_consistency(&self, earlier: u64, size: u64) -> Result<Vec<Hash>> {
+        self.log().consistency(earlier, size)
+    }
+
+    fn log(&self) -> Log<'_> {
+        Log::new(&*self.read, self.ledger.commit)
+    }
+
     /// The newest commit of `layer` that the view knows, 0 for none.
     pub fn bound(&self, layer: LayerId) -> u64 {
         self.bounds.get(&layer).copied().unwrap_or(0)
@@ -480,7 +540,7 @@ impl<'a> View<'a> {
         let row = RowRef::decode(bytes).map_err(fault)?;
         let header = row.header_ref(self.spec).map_err(fault)?;
         let payload = bytes.slice(bytes.len() - row.payload.len()..);
-        Ok(wants(&header).then(|| Record::new(row.version, &header, payload)))
+        Ok(wants(&header).then(|| Record::of(&row, &header, payload)))
     }
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an

@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::linking::Blocks;
 use crate::propagate::{Existing, propagate};
 use crate::record::{
-    End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, flag,
+    End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, erased_by, flag,
 };
 use crate::request::{Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded};
 use crate::time::{Interval, Moment};
@@ -61,13 +61,7 @@ impl Writer<'_> {
         commit.check()?;
         let (recorded, basis) = self.recorded(commit)?;
         let number = self.ledger.commit + 1;
-        let mut salts = vec![0; commit.assertions.len() * SALT_LEN_BYTES];
-        getrandom::fill(&mut salts).map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
-                format!("the system gives no random bytes: {error}"),
-            )
-        })?;
+        let salts = draw_salts(commit.assertions.len())?;
 
         let mut order: Vec<usize> = (0..commit.assertions.len()).collect();
         order.sort_by_key(|&index| {
@@ -232,9 +226,7 @@ impl Writer<'_> {
                     state.recorded, state.def.name
                 )));
             }
-            let salt = *draft.salts[index * SALT_LEN_BYTES..]
-                .first_chunk::<SALT_LEN_BYTES>()
-                .expect("one salt was drawn for each assertion");
+            let salt = draft.salts[index];
             let header = Header {
                 layer: assertion.layer,
                 id: assertion.id.as_str().into(),
@@ -283,6 +275,29 @@ impl Writer<'_> {
             spec: self.spec,
             entity,
         }
+    }
+
+    /// Makes a commit that has the payloads of versions erased.
+    pub(crate) fn erase(&self, versions: &[Version], commit: &Commit) -> Result<Built> {
+        commit.check()?;
+        let (recorded, basis) = self.recorded(commit)?;
+        let mut rows = Rows::new(self.spec, self.net, self.ledger.commit + 1, self.ledger);
+        for version in versions {
+            if let Some(by) = rows.erase(self.read, *version)? {
+                return Err(Error::invalid(format!(
+                    "the payload of version {version} was erased by commit {by} already"
+                )));
+            }
+        }
+        let finished = rows.finish(
+            &Blocks::new(self.read, self.spec),
+            self.info(commit, recorded, basis),
+            BTreeMap::new(),
+        )?;
+        Ok(Built {
+            finished,
+            erasable: Vec::new(),
+        })
     }
 
     /// Makes a commit of definitions.
@@ -564,6 +579,7 @@ impl Writer<'_> {
                         &track.place,
                         extent,
                         &assertion.payload,
+                        false,
                     )?
                 {
                     return Ok(true);
@@ -595,6 +611,7 @@ impl Writer<'_> {
                     &piece.place,
                     extent,
                     &assertion.payload,
+                    false,
                 )?
             {
                 return Ok(false);
@@ -640,6 +657,8 @@ impl Writer<'_> {
                     &track.place,
                     extent,
                     &assertion.payload,
+                    // Importing a register again must not bring back what was erased from it.
+                    true,
                 )?
             {
                 return Ok(true);
@@ -648,6 +667,8 @@ impl Writer<'_> {
         Ok(false)
     }
 
+    /// Whether a version says the same; `erased_is_same` is the answer where its payload is erased.
+    #[expect(clippy::too_many_arguments, reason = "the parts of two statements")]
     fn same(
         &self,
         path: &Path<'_>,
@@ -656,6 +677,7 @@ impl Writer<'_> {
         place: &Place,
         extent: Option<&Extent>,
         payload: &[u8],
+        erased_is_same: bool,
     ) -> Result<bool> {
         let bytes = row(path, head, version, place)?;
         let decoded = RowRef::decode(&bytes)
@@ -663,7 +685,10 @@ impl Writer<'_> {
             .map_err(|fault| fault.in_table("records", path.entity))?;
         let (stored, header) = decoded;
         Ok(header.extent.as_ref() == extent
-            && (stored.payload == payload || (self.payload_eq)(stored.payload, payload)))
+            && match stored.erased_by() {
+                Some(_) => erased_is_same,
+                None => stored.payload == payload || (self.payload_eq)(stored.payload, payload),
+            })
     }
 
     fn header_of(
@@ -680,13 +705,29 @@ impl Writer<'_> {
     }
 }
 
+/// Random salts, none of which reads as erased.
+fn draw_salts(count: usize) -> Result<Vec<[u8; SALT_LEN_BYTES]>> {
+    let mut salts = vec![[0; SALT_LEN_BYTES]; count];
+    loop {
+        getrandom::fill(salts.as_flattened_mut()).map_err(|error| {
+            Error::new(
+                ErrorKind::Io,
+                format!("the system gives no random bytes: {error}"),
+            )
+        })?;
+        if salts.iter().all(|salt| erased_by(salt, &[]).is_none()) {
+            return Ok(salts);
+        }
+    }
+}
+
 /// A commit being made.
 struct Draft<'a> {
     commit: &'a Commit,
     recorded: Moment,
     basis: Basis,
     /// One for each assertion.
-    salts: Vec<u8>,
+    salts: Vec<[u8; SALT_LEN_BYTES]>,
     rows: Rows<'a>,
     outcomes: Vec<Outcome>,
     /// Salts and payloads of the versions written, in order.

@@ -209,6 +209,19 @@ pub trait Store: Read + Debug {
     /// Writes and syncs a file per table that changed: for seldom use, not per commit.
     fn flush(&self) -> Result<(), Error>;
 
+    /// Rewrites what is stored of `range`, so that values which were overwritten or deleted there
+    /// before the call are in no file of the store any more. Snapshots of before keep them alive:
+    /// there must be none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::flush`].
+    ///
+    /// # Cost
+    ///
+    /// A flush, then reads and writes every file that has a key of the range.
+    fn purge(&self, table: Table, range: &KeyRange) -> Result<(), Error>;
+
     /// Bytes that the store's files take on disk now; 0 for one in memory.
     ///
     /// # Errors

@@ -93,6 +93,10 @@ impl Store for MemStore {
         Ok(())
     }
 
+    fn purge(&self, table: Table, _: &KeyRange) -> Result<(), Error> {
+        spec_of(self.schema, table, "purge").map(drop)
+    }
+
     fn disk_bytes(&self) -> Result<u64, Error> {
         Ok(0)
     }

@@ -272,6 +272,20 @@ impl Store for RocksStore {
         self.check_health("flush")
     }
 
+    fn purge(&self, table: Table, range: &KeyRange) -> Result<(), Error> {
+        self.flush()?;
+        let (_, family) = self.tables.family(table, "purge")?;
+        let mut how = rocksdb::CompactOptions::default();
+        // All levels of the range come together in the last one, also where only that has it.
+        how.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+        how.set_exclusive_manual_compaction(true);
+        self.tables
+            .db
+            .compact_range_cf_opt(family, Some(&range.start), range.end.as_ref(), &how);
+        // The binding tells of no failure; what kept it from its end shows as one of the store.
+        self.check_health("purge")
+    }
+
     fn disk_bytes(&self) -> Result<u64, Error> {
         self.tables.disk_bytes()
     }

@@ -205,6 +205,26 @@ impl SegmentRewrite {
     /// # Cost
     /// Five syncs if there was an old file, else two; one copy of it.
     pub fn finish(self, sealed: bool, quarantine: &Path) -> Result<Option<PathBuf>, Error> {
+        self.finish_keeping(sealed, Some(quarantine))
+    }
+
+    /// As [`finish`](SegmentRewrite::finish), and keeps no copy of the old file: it held what was to
+    /// be erased. Its bytes are the file system's to reuse; nothing overwrites them.
+    ///
+    /// # Errors
+    /// As for [`finish`](SegmentRewrite::finish).
+    ///
+    /// # Cost
+    /// Two syncs.
+    pub fn finish_without_a_copy(self, sealed: bool) -> Result<(), Error> {
+        self.finish_keeping(sealed, None).map(drop)
+    }
+
+    fn finish_keeping(
+        self,
+        sealed: bool,
+        quarantine: Option<&Path>,
+    ) -> Result<Option<PathBuf>, Error> {
         let (env, tmp) = (self.env.clone(), self.staged.tmp.clone());
         let result = self.try_finish(sealed, quarantine);
         if result.is_err() {
@@ -214,7 +234,11 @@ impl SegmentRewrite {
         result
     }
 
-    fn try_finish(mut self, sealed: bool, quarantine: &Path) -> Result<Option<PathBuf>, Error> {
+    fn try_finish(
+        mut self,
+        sealed: bool,
+        quarantine: Option<&Path>,
+    ) -> Result<Option<PathBuf>, Error> {
         if sealed {
             self.put_footer()?;
         }
@@ -224,7 +248,10 @@ impl SegmentRewrite {
         } = &self.staged;
         file.sync_all()
             .map_err(|error| Error::io("sync", tmp, error))?;
-        let kept = self.keep_old(quarantine)?;
+        let kept = match quarantine {
+            Some(quarantine) => self.keep_old(quarantine)?,
+            None => None,
+        };
         let env = self.env.as_ref();
         env.replace(tmp, path)
             .map_err(|error| Error::io("replace", path, error))?;

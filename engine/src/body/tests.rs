@@ -196,6 +196,37 @@ fn every_field_of_a_commit_is_hashed() {
 }
 
 #[test]
+fn an_erasure_has_these_bytes_in_the_body_and_in_the_list() {
+    let version = Version {
+        commit: 258,
+        index: 3,
+    };
+    let erasure = Definition::Erasure(version);
+    let bytes = golden("03 0201000000000000 03000000");
+    let mut out = Encoder::default();
+    erasure.encode(&mut out);
+    assert_eq!(out.0, bytes);
+    assert_eq!(
+        Definition::decode(&mut Decoder(&bytes)),
+        Ok(erasure.clone())
+    );
+    for cut in 0..bytes.len() {
+        assert!(Definition::decode(&mut Decoder(&bytes[..cut])).is_err());
+    }
+    let body = Body {
+        definitions: vec![erasure],
+        assertions: Vec::new(),
+        closings: Vec::new(),
+        blocks: Vec::new(),
+        ..body()
+    };
+    assert_eq!(
+        crate::touched::encode(&body, []),
+        golden("07 0201000000000000 03000000")
+    );
+}
+
+#[test]
 fn a_body_has_these_bytes() {
     assert_eq!(body().encode(), body_bytes());
     assert_eq!(decoded(&body_bytes()), Ok(body()));
@@ -272,7 +303,7 @@ fn values_that_are_never_written_are_refused() {
     let at_blocks = at_closings + closings.len();
     for (offset, byte, what) in [
         (17, 3, "basis of recorded time"),
-        (info_len + 4, 3, "definition"),
+        (info_len + 4, 4, "definition"),
         (info_len + 7, 0, "layer kind"),
         (at_closings + 4, 1, "closing row"),
         (at_closings + 8, 2, "flag"),

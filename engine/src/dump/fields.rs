@@ -11,7 +11,7 @@ use crate::entity::{Head, Track};
 use crate::hash::Hash;
 use crate::layer::LayerDef;
 use crate::ledger::{LayerState, Ledger};
-use crate::record::{Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, flag};
+use crate::record::{Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, erased_by, flag};
 use crate::time::Interval;
 use crate::zone::{Heights, Rows};
 
@@ -164,7 +164,7 @@ fn interval(valid: Interval) -> [(&'static str, Value); 2] {
     ]
 }
 
-fn version(version: Version) -> Value {
+pub(super) fn version(version: Version) -> Value {
     Value::Text(version.to_string())
 }
 
@@ -256,6 +256,10 @@ fn definition(definition: &Definition) -> Value {
             fields.extend(layer_def(def));
             Value::Map(fields)
         }
+        Definition::Erasure(erased) => Value::Map(vec![
+            ("erases", "payload".into()),
+            ("version", version(*erased)),
+        ]),
     }
 }
 
@@ -302,7 +306,7 @@ pub(super) fn body(spec: &NetSpec, body: &Body, payloads: &Payloads<'_>) -> Fiel
             Ok((salt, section.raw(own.payload_len as usize)?))
         });
         match part {
-            Some(Ok((salt, bytes))) => version.extend([("salt", hex(&salt)), payload(bytes)]),
+            Some(Ok((salt, bytes))) => version.extend(salt_and_payload(&salt, bytes)),
             Some(Err(fault)) => {
                 let fault: crate::error::Fault = fault;
                 undecoded.get_or_insert_with(|| format!("payload of version {index}: {fault}"));
@@ -348,6 +352,13 @@ pub(super) fn body(spec: &NetSpec, body: &Body, payloads: &Payloads<'_>) -> Fiel
     fields
 }
 
+fn salt_and_payload(salt: &[u8; SALT_LEN_BYTES], bytes: &[u8]) -> Fields {
+    match erased_by(salt, bytes) {
+        Some(by) => vec![("erased_by", by.into())],
+        None => vec![("salt", hex(salt)), payload(bytes)],
+    }
+}
+
 /// A version's row.
 pub(super) fn version_row(
     spec: &NetSpec,
@@ -360,8 +371,8 @@ pub(super) fn version_row(
         ("version", version(row.version)),
     ];
     fields.extend(header(spec, own));
-    if payloads {
-        fields.extend([("salt", hex(&row.salt)), payload(row.payload)]);
+    if payloads || row.erased_by().is_some() {
+        fields.extend(salt_and_payload(&row.salt, row.payload));
     }
     fields
 }

@@ -19,8 +19,9 @@ use crate::entity::{Head, Track};
 use crate::error::{Error, Fault, Result};
 use crate::key;
 use crate::ledger::{LayerState, Ledger};
+use crate::log;
 use crate::open::{JOURNAL_DIR, NetBuilder, TABLES_DIR};
-use crate::record::{Peeked, Place};
+use crate::record::{Peeked, Place, Version};
 use crate::touched;
 use crate::verify::{Gap, TablesFound, each_row};
 use crate::zone;
@@ -272,6 +273,17 @@ impl Rows<'_> {
                 });
                 Ok((key_fields, value))
             }
+            key::LOG => {
+                let wrong = Fault::Value {
+                    what: "key of the log",
+                };
+                let number = u64::from_be_bytes(row_key.try_into().map_err(|_| wrong)?);
+                let value = log::decode(number, value).map(|hashes| {
+                    let hashes = hashes.iter().map(|hash| hex(hash)).collect();
+                    vec![("nodes", Value::List(hashes))]
+                });
+                Ok((vec![("commit", number.into())], value))
+            }
             _ => meta(row_key, value),
         }
     }
@@ -281,7 +293,7 @@ impl Rows<'_> {
         &self,
         spec: &NetSpec,
         record_key: &[u8],
-        version: Option<crate::record::Version>,
+        version: Option<Version>,
         value: &[u8],
     ) -> Result<Decoded, Fault> {
         let at = Place::of_key(record_key, spec)?;
@@ -433,6 +445,14 @@ fn item(input: &mut Decoder<'_>, spec: Option<&NetSpec>) -> Result<Fields, Fault
         touched::CREATED => vec![("item", "created".into())],
         touched::LEFT => vec![("item", "left".into())],
         touched::NET => return Ok(vec![("item", "net defined".into())]),
+        touched::ERASED => {
+            let version = Version {
+                commit: input.u64()?,
+                index: input.u32()?,
+            };
+            let item = ("item", "payload erased".into());
+            return Ok(vec![item, ("version", fields::version(version))]);
+        }
         touched::LAYER => {
             let layer = input.u16()?.into();
             return Ok(vec![("item", "layer defined".into()), ("layer", layer)]);

@@ -4,6 +4,7 @@ mod attack;
 mod clock;
 mod cost;
 mod crash;
+mod erase;
 mod faults;
 mod limits;
 mod linking;

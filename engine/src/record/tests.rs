@@ -405,3 +405,30 @@ quickcheck! {
         true
     }
 }
+
+#[test]
+fn an_erased_salt_has_these_bytes() {
+    let salt = erased_salt(258);
+    assert_eq!(
+        salt.to_vec(),
+        golden(r#" 00 "erased" 00 0201000000000000 "#)
+    );
+    assert_eq!(erased_by(&salt, &[0; 5]), Some(258));
+    assert_eq!(erased_by(&salt, &[]), Some(258));
+    assert_eq!(erased_by(&salt, &[0, 0, 1]), None, "a payload is there");
+    assert_eq!(erased_by(&[0; 16], &[0]), None);
+    let row = encode_row(
+        Version {
+            commit: 7,
+            index: 1,
+        },
+        b"header",
+        &[9; 16],
+        b"house",
+    );
+    let erased = RowRef::decode(&row).unwrap().erased(258);
+    assert_eq!(erased.len(), row.len());
+    let again = RowRef::decode(&erased).unwrap();
+    assert_eq!((again.header, again.payload), (&b"header"[..], &[0; 5][..]));
+    assert_eq!(again.erased_by(), Some(258));
+}

@@ -1,6 +1,7 @@
 //! What a commit body implies: the hashes of its versions, the roots of its blocks, and the rows it
 //! writes, as far as they follow from the body alone. And the way back: a body from the rows.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use blocknet_geocode::{Block, NetSpec};
@@ -13,15 +14,20 @@ use crate::body::{
 };
 use crate::codec::{Decoder, Encoder};
 use crate::entity::{Hull, Track};
+use crate::erase::ordered_by;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::hash::{Hash, merkle_root};
 use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::Ledger;
 use crate::linking::decode_block;
-use crate::record::{Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment};
+use crate::record::{
+    Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, erased_by,
+    is_kept_or_erased,
+};
 use crate::touched::{Defined, Touched};
 
+use super::Run;
 use super::finding::{Code, Side};
 use super::sums::{Class, Sink};
 
@@ -152,6 +158,23 @@ impl<'a> Content<'a> {
         failed
     }
 
+    /// The versions whose payload is erased, and by which commits.
+    pub(super) fn erased(&self, erasable: &[u8]) -> Vec<(Version, u64)> {
+        let mut input = Decoder(erasable);
+        let mut erased = Vec::new();
+        for (index, header) in (0..).zip(&self.body.assertions) {
+            let part = input
+                .array::<SALT_LEN_BYTES>()
+                .and_then(|salt| Ok((salt, input.raw(header.payload_len as usize)?)));
+            let Ok((salt, payload)) = part else { break };
+            if let Some(by) = erased_by(&salt, payload) {
+                let commit = self.body.info.number;
+                erased.push((Version { commit, index }, by));
+            }
+        }
+        erased
+    }
+
     fn check_payloads(&self, erasable: &[u8], failed: &mut Vec<Failed>) {
         let mut input = Decoder(erasable);
         for (index, header) in (0..).zip(&self.body.assertions) {
@@ -163,8 +186,8 @@ impl<'a> Content<'a> {
                 failed.push(Failed::new(Code::Payload, "a payload", found));
                 return;
             };
-            let found = commitment(&salt, payload);
-            if found != header.commitment {
+            if !is_kept_or_erased(&salt, payload, header.commitment) {
+                let found = commitment(&salt, payload);
                 failed.push(Failed {
                     index: Some(index),
                     ..Failed::hashes(Code::Payload, header.commitment, found)
@@ -177,9 +200,33 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// Hands out which of its own payloads are erased, as far as the tables know the commit that
+    /// did it.
+    pub(super) fn emit_erased(&self, sink: &mut dyn Sink, erasable: &[u8], run: &Run<'_>) {
+        for (version, by) in self.erased(erasable) {
+            if by <= run.applied && !run.is_lost(by) {
+                let key = encode_version(version);
+                sink.row(Side::Tables, Class::ErasedFrame, &key, &by.to_be_bytes());
+            }
+        }
+    }
+
+    /// Hands out what the commit has erased.
+    fn emit_erasures(&self, sink: &mut dyn Sink) {
+        let by = self.body.info.number.to_be_bytes();
+        for definition in &self.body.definitions {
+            if let Definition::Erasure(version) = definition {
+                let key = encode_version(*version);
+                sink.row(Side::Journal, Class::ErasedRow, &key, &by);
+                sink.row(Side::Journal, Class::ErasedFrame, &key, &by);
+            }
+        }
+    }
+
     /// Hands out every row that follows from the body, and the links of the version chains.
     pub(super) fn emit(&self, sink: &mut dyn Sink) {
         let number = self.body.info.number;
+        self.emit_erasures(sink);
         for ((index, header), hash) in (0..).zip(&self.body.assertions).zip(&self.hashes) {
             let version = Version {
                 commit: number,
@@ -266,6 +313,61 @@ impl<'a> Content<'a> {
 
 fn record_key(header: &Header) -> Vec<u8> {
     key::record(&header.place, &key::entity(header.layer, &header.id))
+}
+
+/// What commits have erased, as the tables list it; asked once for each commit.
+#[derive(Default)]
+pub(super) struct Erasures(BTreeMap<u64, Option<BTreeSet<Version>>>);
+
+/// Commits whose erasures are kept in memory.
+const ERASURES_MAX: usize = 256;
+
+impl Erasures {
+    /// Whether commit `by` has the payload of `version` erased. True also where that cannot be
+    /// known: the commit is damaged, which is reported there, or it is not in this store, which was
+    /// restored to a moment before.
+    pub(super) fn are_ordered(
+        &mut self,
+        run: &Run<'_>,
+        read: Option<&dyn Read>,
+        version: Version,
+        by: u64,
+    ) -> Result<bool> {
+        let Some(read) = read.filter(|_| by <= run.applied && !run.is_lost(by)) else {
+            return Ok(true);
+        };
+        if self.0.len() > ERASURES_MAX {
+            self.0.clear();
+        }
+        let known = match self.0.entry(by) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let ordered = readable(ordered_by(read, &run.spec, by))?;
+                unknown.insert(ordered.ok().map(|versions| versions.into_iter().collect()))
+            }
+        };
+        Ok(known
+            .as_ref()
+            .is_none_or(|versions| versions.contains(&version)))
+    }
+}
+
+/// A version's number as a key of a [`Class`].
+pub(super) fn encode_version(version: Version) -> [u8; 12] {
+    let mut key = [0; 12];
+    let (commit, index) = key.split_at_mut(8);
+    commit.copy_from_slice(&version.commit.to_be_bytes());
+    index.copy_from_slice(&version.index.to_be_bytes());
+    key
+}
+
+/// The inverse of [`encode_version`].
+pub(super) fn decode_version(key: &[u8]) -> Option<Version> {
+    let (commit, index) = key.split_first_chunk()?;
+    Some(Version {
+        commit: u64::from_be_bytes(*commit),
+        index: u32::from_be_bytes(index.try_into().ok()?),
+    })
 }
 
 pub(super) fn emit_version(
@@ -394,7 +496,7 @@ pub(crate) fn payloads(
             }
         };
         match RowRef::decode(&row) {
-            Ok(row) if commitment(&row.salt, row.payload) == header.commitment => {
+            Ok(row) if is_kept_or_erased(&row.salt, row.payload, header.commitment) => {
                 erasable.extend_from_slice(&row.salt);
                 erasable.extend_from_slice(row.payload);
             }
@@ -582,6 +684,7 @@ fn definitions(
                 Some(state) => Definition::Layer(*id, state.def.clone()),
                 None => return Ok(Err(format!("layer {} is missing", id.number()))),
             },
+            Defined::Erasure(version) => Definition::Erasure(*version),
         });
     }
     Ok(Ok(definitions))
@@ -607,7 +710,7 @@ fn whole_version<'r>(
     if self::record_key(&header) != record_key {
         return Err("its header has another place or entity".to_owned());
     }
-    if commitment(&row.salt, row.payload) != header.commitment {
+    if !is_kept_or_erased(&row.salt, row.payload, header.commitment) {
         return Err("its payload does not fit its commitment".to_owned());
     }
     Ok((header, row))

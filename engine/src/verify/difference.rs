@@ -9,7 +9,7 @@ use crate::linking::decode_block;
 use crate::record::{Place, Version};
 
 use super::Run;
-use super::content::block_of;
+use super::content::{block_of, decode_version};
 use super::finding::{Code, Finding, Remedy, Side};
 use super::sums::{Both, Class};
 
@@ -60,6 +60,9 @@ pub(super) fn difference(
         (_, _, 0) => Code::RowMissing,
         _ => Code::RowDiffers,
     };
+    if let Class::ErasedRow | Class::ErasedFrame = class {
+        return erasure(run, read, class, row_key, both);
+    }
     let mut finding = Finding::new(Side::Tables, code, Remedy::Journal);
     if code == Code::RowDiffers || code == Code::VersionChain {
         let hex = |values: &[Vec<u8>]| {
@@ -124,7 +127,37 @@ pub(super) fn difference(
             finding.entity = key::parse_entity(row_key).ok();
             Some(finding.row("entities", row_key))
         }
+        Class::ErasedRow | Class::ErasedFrame => None,
     }
+}
+
+/// A payload that was ordered to be erased, and is there. (The contrary is no difference here: a
+/// payload that no commit has erased, and that is not there, does not fit its commitment.)
+fn erasure(
+    run: &Run<'_>,
+    read: &dyn Read,
+    class: Class,
+    key: &[u8],
+    both: &Both,
+) -> Option<Finding> {
+    let by = both.journal.first()?.first_chunk()?;
+    let by = u64::from_be_bytes(*by);
+    let version = decode_version(key)?;
+    if run.is_lost(version.commit) || run.is_lost(by) {
+        return None;
+    }
+    let found = format!("a payload that commit {by} has erased");
+    if class == Class::ErasedRow {
+        let finding = Finding::new(Side::Tables, Code::RowDiffers, Remedy::Journal);
+        return Some(finding.version(version).found(found));
+    }
+    let pending = read.get(key::META, &key::erasing(by)).ok()?.is_some();
+    let finding = if pending {
+        Finding::info(Side::Journal, Code::ErasurePending)
+    } else {
+        Finding::new(Side::Journal, Code::ErasurePending, Remedy::Tables)
+    };
+    Some(finding.version(version).found(found))
 }
 
 fn hex_of(bytes: &[u8]) -> String {

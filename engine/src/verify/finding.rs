@@ -136,8 +136,10 @@ codes! {
     CommitLost = "BOTH_COPIES_BAD",
     /// A commit that an earlier repair could not prove: its frame keeps what was found instead.
     CommitLostBefore = "COMMIT_LOST",
-    /// A payload was erased by law.
+    /// Payloads were erased by law.
     Erased = "ERASED",
+    /// A payload that a commit has erased is still there: the next opening for writing erases it.
+    ErasurePending = "ERASURE_PENDING",
     /// The tables are missing, or cannot be opened.
     TablesUnusable = "ROCKS_META",
     /// A stretch of a table cannot be read.
@@ -178,6 +180,8 @@ codes! {
     RegistryHead = "REGISTRY_HEAD",
     /// A zone does not count the rows there are, or its altitudes do not hold theirs.
     Zone = "ZONE",
+    /// A row of the log is not what the commits' hashes give.
+    Log = "LOG",
     /// Totals in `meta` are not what the rest gives.
     Totals = "TOTALS",
     /// The operating system failed; the bytes may be sound.

@@ -17,7 +17,7 @@ use crate::time::Moment;
 
 use super::Run;
 use super::around::{Surroundings, registry_changes};
-use super::content::{Content, Failed, header};
+use super::content::{Content, Erasures, Failed, header};
 use super::finding::{Code, Finding, Remedy, Side};
 use super::ranges::Ranges;
 use super::sums::Sink;
@@ -119,7 +119,7 @@ pub(crate) struct SegmentScan {
     pub(crate) wrong: Vec<u64>,
     /// Commits that an earlier repair could not prove.
     pub(crate) lost: Vec<u64>,
-    /// Commits whose payloads were erased by law.
+    /// Versions whose payloads were erased by law.
     pub(crate) erased: u64,
     /// Greatest commit number that any sound thing in it states.
     pub(crate) newest: u64,
@@ -177,6 +177,7 @@ pub(super) struct SegmentJob<'a> {
     pub(super) survey: &'a Survey,
     pub(super) sink: &'a mut dyn Sink,
     pub(super) totals: JournalTotals,
+    pub(super) erasures: Erasures,
 }
 
 impl SegmentJob<'_> {
@@ -354,6 +355,19 @@ impl SegmentJob<'_> {
         if !failed.is_empty() {
             return Ok(false);
         }
+        let erased = erasable.map_or(Vec::new(), |erasable| content.erased(erasable));
+        for (version, by) in &erased {
+            if !self
+                .erasures
+                .are_ordered(self.run, self.read, *version, *by)?
+            {
+                let found = format!("erased, which commit {by} did not order");
+                let finding = finding(Code::Payload).version(*version);
+                self.run.report(finding.found(found));
+                return Ok(false);
+            }
+        }
+        scan.erased += erased.len() as u64;
         match before {
             Some((number, hash, _)) if number + 1 == info.number && hash == info.previous => {}
             _ if info.number > 1 => {
@@ -369,6 +383,7 @@ impl SegmentJob<'_> {
         }
         self.registry(&finding, body, around, before)?;
         content.emit(self.sink);
+        content.emit_erased(self.sink, erasable.unwrap_or_default(), self.run);
         self.totals.add(body);
         Ok(true)
     }

@@ -33,9 +33,13 @@ pub(super) enum Class {
     Live,
     /// A row of `entities`, but the hash of its newest version.
     Head,
+    /// A payload erased, as the commit orders it and in a version's row.
+    ErasedRow,
+    /// A payload erased, as the commit orders it and in the frame of the version.
+    ErasedFrame,
 }
 
-const CLASSES: usize = 9;
+const CLASSES: usize = 11;
 
 /// The keys that rows are hashed with in one run.
 #[derive(Clone, Debug)]

@@ -8,18 +8,22 @@ use blocknet_kv::{KeyRange, Table};
 use crate::apply::encode_net;
 use crate::block::Held;
 use crate::entity::{Head, Path, Track, run_len};
+use crate::erase;
 use crate::error::{ErrorKind, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerId;
 use crate::ledger::Ledger;
 use crate::linking::{decode_block, decode_link};
+use crate::log;
 use crate::record::{HeaderRef, Peeked, Place, RowRef, Version, commitment, version_hash};
 use crate::time::Moment;
 use crate::zone::{self, Heights, Rows};
 
 use super::around::Surroundings;
-use super::content::{emit_block, emit_chain, emit_track, emit_version, header};
+use super::content::{
+    Erasures, emit_block, emit_chain, emit_track, emit_version, encode_version, header,
+};
 use super::finding::{Code, Finding, Remedy, Side};
 use super::rows::{Gap, each_row};
 use super::sums::{Class, Sink};
@@ -84,6 +88,7 @@ pub(super) const JOBS: &[Table] = &[
     key::LINKS,
     key::EDGES,
     key::ZONES,
+    key::LOG,
     key::MOMENTS,
     key::META,
 ];
@@ -106,6 +111,7 @@ impl Job<'_> {
             key::EDGES => self.edges(),
             key::ZONES => self.zones(),
             key::META => self.meta(),
+            key::LOG => self.log(),
             key::ENTITIES => self.entities(),
             _ => self.plain(table),
         }
@@ -156,6 +162,7 @@ impl Job<'_> {
 
     fn versions(&mut self, table: Table) -> Result<()> {
         let mut zones = Zones::new(table);
+        let mut erasures = Erasures::default();
         self.each(table, |job, row_key, value| {
             let place = match Place::of_key(row_key, &job.run.spec) {
                 Ok(place) => place,
@@ -164,7 +171,7 @@ impl Job<'_> {
                     return Ok(());
                 }
             };
-            let heights = match job.version(table, &place, row_key, value) {
+            let heights = match job.version(table, &place, row_key, value, &mut erasures)? {
                 Ok(heights) => heights,
                 Err(fault) => {
                     job.broken(table, row_key, fault);
@@ -192,7 +199,38 @@ impl Job<'_> {
         place: &Place,
         row_key: &[u8],
         value: &[u8],
-    ) -> Result<Heights, Fault> {
+        erasures: &mut Erasures,
+    ) -> Result<Result<Heights, Fault>> {
+        let (heights, version, by) = match self.sound_version(table, place, row_key, value) {
+            Ok((heights, None)) => return Ok(Ok(heights)),
+            Ok((heights, Some((version, by)))) => (heights, version, by),
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let run = self.run;
+        if erasures.are_ordered(run, Some(self.tables.read), version, by)? {
+            if !run.is_lost(version.commit) && !run.is_lost(by) && by <= run.applied {
+                let (key, by) = (encode_version(version), by.to_be_bytes());
+                self.sink.row(Side::Tables, Class::ErasedRow, &key, &by);
+            }
+        } else {
+            run.report(
+                Finding::new(Side::Tables, Code::Payload, Remedy::Journal)
+                    .row(key::table_name(table), row_key)
+                    .version(version)
+                    .found(format!("erased, which commit {by} did not order")),
+            );
+        }
+        Ok(Ok(heights))
+    }
+
+    /// As [`Job::version`]; also says by which commit the payload was erased.
+    fn sound_version(
+        &mut self,
+        table: Table,
+        place: &Place,
+        row_key: &[u8],
+        value: &[u8],
+    ) -> Result<(Heights, Option<(Version, u64)>), Fault> {
         let (record_key, version) = if table == key::RECORDS {
             (row_key, None)
         } else {
@@ -208,7 +246,7 @@ impl Job<'_> {
                     let value = closing.encode();
                     self.sink.row(Side::Tables, Class::Closing, row_key, &value);
                 }
-                return Ok(Heights::NONE);
+                return Ok((Heights::NONE, None));
             }
             Peeked::Version(row, _) => row,
         };
@@ -224,7 +262,10 @@ impl Job<'_> {
                 what: "entity in the key",
             });
         }
-        self.payload(table, row_key, &row, &header);
+        let erased = row.erased_by();
+        if erased.is_none() {
+            self.payload(table, row_key, &row, &header);
+        }
         let hash = version_hash(&self.run.net, row.version, row.header);
         if !self.run.is_lost(row.version.commit) {
             emit_version(self.sink, Side::Tables, record_key, row.version, hash);
@@ -237,7 +278,8 @@ impl Job<'_> {
                 &encode_version(row.version),
             );
         }
-        Ok(header.extent.as_ref().map_or(Heights::NONE, Heights::of))
+        let heights = header.extent.as_ref().map_or(Heights::NONE, Heights::of);
+        Ok((heights, erased.map(|by| (row.version, by))))
     }
 
     fn payload(&self, table: Table, row_key: &[u8], row: &RowRef<'_>, header: &HeaderRef<'_>) {
@@ -617,18 +659,26 @@ impl Job<'_> {
     }
 
     fn meta(&mut self) -> Result<()> {
-        let net = encode_net(&self.run.net, &self.run.spec);
+        let (run, read) = (self.run, self.tables.read);
+        let net = encode_net(&run.net, &run.spec);
         let mut seen = false;
-        self.each(key::META, |job, row_key, value| {
+        self.each(key::META, |_, row_key, value| {
             let finding =
                 |code| Finding::new(Side::Tables, code, Remedy::Journal).row("meta", row_key);
             if row_key == key::NET {
                 seen = true;
                 if value != net {
-                    job.run.report(finding(Code::RowDiffers));
+                    run.report(finding(Code::RowDiffers));
+                }
+            } else if let Some(by) = key::parse_erasing(row_key) {
+                // Nothing is wrong; but a row that no commit gave would be there for ever.
+                let ordered = erase::ordered_by(read, &run.spec, by);
+                let ordered = Self::unless_damaged(ordered)?;
+                if !value.is_empty() || ordered.is_some_and(|versions| versions.is_empty()) {
+                    run.report(finding(Code::RowExtra));
                 }
             } else if row_key != key::STATE && !key::is_layer(row_key) {
-                job.run.report(finding(Code::RowExtra));
+                run.report(finding(Code::RowExtra));
             }
             Ok(())
         })?;
@@ -641,6 +691,52 @@ impl Job<'_> {
         match Self::unless_damaged(Ledger::load(self.tables.read))? {
             Some(_) => {}
             None => self.broken(key::META, key::STATE, "the state row cannot be decoded"),
+        }
+        Ok(())
+    }
+
+    /// Every row of the log from the commit hashes and the rows before it; none may be missing.
+    fn log(&mut self) -> Result<()> {
+        let (run, read) = (self.run, self.tables.read);
+        let finding = |code, number| {
+            Finding::new(Side::Tables, code, Remedy::Journal)
+                .row("log", &key::log(number))
+                .commit(number)
+        };
+        let mut next = 2;
+        self.each(key::LOG, |job, row_key, value| {
+            let Ok(number) = row_key.try_into().map(u64::from_be_bytes) else {
+                job.broken(key::LOG, row_key, "the key is not a commit's number");
+                return Ok(());
+            };
+            if number % 2 != 0 || number == 0 || number > run.applied {
+                run.report(finding(Code::RowExtra, number));
+                return Ok(());
+            }
+            while next < number {
+                run.report(finding(Code::RowMissing, next));
+                next += 2;
+            }
+            next = number + 2;
+            // A commit whose header cannot be read is reported where it is missing.
+            let Ok(info) = header(read, number)? else {
+                return Ok(());
+            };
+            let row = Self::unless_damaged(log::row(read, number, info.previous, info.hash))?;
+            if let Some(Some(expected)) = row
+                && expected != value
+            {
+                run.report(
+                    finding(Code::Log, number)
+                        .expected(crate::error::Hex(&expected))
+                        .found(crate::error::Hex(value)),
+                );
+            }
+            Ok(())
+        })?;
+        while next <= run.applied {
+            run.report(finding(Code::RowMissing, next));
+            next += 2;
         }
         Ok(())
     }
@@ -689,13 +785,6 @@ fn unreadable(table: &'static str, gap: Gap) -> Finding {
     finding.offset_bytes = number_after("offset");
     finding.len_bytes = number_after("size");
     finding.found(gap.error)
-}
-
-fn encode_version(version: Version) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&version.commit.to_le_bytes());
-    bytes[8..].copy_from_slice(&version.index.to_le_bytes());
-    bytes
 }
 
 /// A head without its hash, which the version chain checks.

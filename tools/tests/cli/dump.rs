@@ -5,9 +5,9 @@ use std::fs;
 use super::support::{Scene, feature};
 use super::verify::{flip, place, scene, segment};
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "records", "history", "entities", "tracks", "blocks", "links", "edges", "zones", "commits",
-    "moments", "meta",
+    "moments", "meta", "log",
 ];
 
 /// Hexadecimal digits of hashes and salts, and times, as what they are: the rest is the same each
