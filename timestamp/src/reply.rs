@@ -11,7 +11,7 @@ use der::oid::db::rfc5280::ID_KP_TIME_STAMPING;
 use der::oid::db::rfc5280::{ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE, ID_CE_SUBJECT_KEY_IDENTIFIER};
 use der::oid::db::rfc5911::{ID_CONTENT_TYPE, ID_MESSAGE_DIGEST, ID_SIGNED_DATA};
 use der::oid::db::rfc5912::{ID_SHA_256, ID_SHA_384, RSA_ENCRYPTION};
-use der::{AnyRef, DateTime, Decode, Encode, Tag, Tagged};
+use der::{AnyRef, Choice, DateTime, Decode, DecodeValue, Encode, Tag, Tagged};
 use ring::digest;
 use rustls_pki_types::{CertificateDer, UnixTime, alg_id};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, anchor_from_trusted_cert};
@@ -76,25 +76,18 @@ pub fn verify(
     let token = response
         .token
         .ok_or(Error::Inconsistent("it is granted, but not there"))?;
-    let token: ContentInfo = token
-        .decode_as()
-        .map_err(|error| Error::malformed(REPLY, error))?;
+    let token: ContentInfo = decode(REPLY, token)?;
     if token.content_type != ID_SIGNED_DATA {
         return Err(Error::Inconsistent("it is not signed data"));
     }
-    let data: SignedData<'_> = token
-        .content
-        .decode_as()
-        .map_err(|error| Error::malformed(REPLY, error))?;
+    let data: SignedData<'_> = decode(REPLY, (&token.content).into())?;
     // What else is not "version 3" here has parts that no stamp has (RFC 5652, section 5.1).
     if data.version != CmsVersion::V3 || data.content.econtent_type != TST_INFO {
         return Err(Error::Inconsistent("its content is not that of a stamp"));
     }
     let content = data.content.econtent.as_ref();
     let content = content.ok_or(Error::Inconsistent("its content is missing"))?;
-    let content: OctetStringRef<'_> = content
-        .decode_as()
-        .map_err(|error| Error::malformed(REPLY, error))?;
+    let content: OctetStringRef<'_> = decode(REPLY, content.into())?;
     check_shape(STATEMENT, content.as_bytes())?;
     let statement = TstInfo::from_der(content.as_bytes())
         .map_err(|error| Error::malformed(STATEMENT, error))?;
@@ -105,9 +98,7 @@ pub fn verify(
     let [signer] = data.signers.members(SIGNER)?[..] else {
         return Err(Error::Inconsistent("it has not exactly one signer"));
     };
-    let signer: SignerInfo<'_> = signer
-        .decode_as()
-        .map_err(|error| Error::malformed(SIGNER, error))?;
+    let signer: SignerInfo<'_> = decode(SIGNER, signer)?;
     check_versions(&data, &signer)?;
 
     let mut certificates = certificates_of(&data)?;
@@ -143,6 +134,12 @@ pub fn verify(
         root,
         answers_request: request.is_some(),
     })
+}
+
+fn decode<'a, T: Choice<'a> + DecodeValue<'a>>(what: &'static str, value: AnyRef<'a>) -> Result<T> {
+    value
+        .decode_as()
+        .map_err(|error| Error::malformed(what, error))
 }
 
 /// RFC 3161, section 2.4.2: anything but "granted" and "granted with modifications" has no stamp.
@@ -296,9 +293,7 @@ fn check_versions(data: &SignedData<'_>, signer: &SignerInfo<'_>) -> Result<()> 
     }
     let mut listed = false;
     for algorithm in data.digest_algorithms.members(REPLY)? {
-        let algorithm: AlgorithmIdentifierRef<'_> = algorithm
-            .decode_as()
-            .map_err(|error| Error::malformed(REPLY, error))?;
+        let algorithm: AlgorithmIdentifierRef<'_> = decode(REPLY, algorithm)?;
         listed |= algorithm.oid == signer.digest_algorithm.oid && has_no_parameters(algorithm);
     }
     if !listed {
@@ -356,12 +351,10 @@ fn check_attributes(
 ) -> Result<()> {
     let attributes = signer.signed_attributes;
     let attributes = attributes.ok_or(Error::Inconsistent("it has no signed attributes"))?;
+    let attributes = attributes.members(SIGNER)?.into_iter();
     let attributes: Vec<Attribute<'_>> = attributes
-        .members(SIGNER)?
-        .into_iter()
-        .map(AnyRef::decode_as)
-        .collect::<der::Result<_>>()
-        .map_err(|error| Error::malformed(SIGNER, error))?;
+        .map(|attribute| decode(SIGNER, attribute))
+        .collect::<Result<_>>()?;
 
     let kind = the_value(&attributes, ID_CONTENT_TYPE)?;
     let kind = kind.ok_or(Error::Inconsistent("the kind of content is not signed"))?;
@@ -372,9 +365,7 @@ fn check_attributes(
     let algorithm = digest_algorithm("the digest", signer.digest_algorithm)?;
     let digest_signed = the_value(&attributes, ID_MESSAGE_DIGEST)?;
     let digest_signed = digest_signed.ok_or(Error::Inconsistent("the content is not signed"))?;
-    let digest_signed: OctetStringRef<'_> = digest_signed
-        .decode_as()
-        .map_err(|error| Error::malformed(SIGNER, error))?;
+    let digest_signed: OctetStringRef<'_> = decode(SIGNER, digest_signed)?;
     if digest::digest(algorithm, content).as_ref() != digest_signed.as_bytes() {
         return Err(Error::Inconsistent("another content is signed"));
     }
@@ -385,9 +376,8 @@ fn check_attributes(
         return Err(Error::Inconsistent("its certificate is not signed"));
     }
     let names = |first: AnyRef<'_>, is_new: bool| -> Result<bool> {
-        let fault = |error| Error::malformed(SIGNER, error);
         let (algorithm, hash) = if is_new {
-            let id: CertificateIdV2<'_> = first.decode_as().map_err(fault)?;
+            let id: CertificateIdV2<'_> = decode(SIGNER, first)?;
             let algorithm = id.algorithm.unwrap_or(AlgorithmIdentifierRef {
                 oid: ID_SHA_256,
                 parameters: None,
@@ -397,7 +387,7 @@ fn check_attributes(
                 id.hash,
             )
         } else {
-            let id: CertificateId<'_> = first.decode_as().map_err(fault)?;
+            let id: CertificateId<'_> = decode(SIGNER, first)?;
             (&digest::SHA1_FOR_LEGACY_USE_ONLY, id.hash)
         };
         Ok(digest::digest(algorithm, certificate).as_ref() == hash.as_bytes())
@@ -407,9 +397,7 @@ fn check_attributes(
         .into_iter()
         .chain(new.map(|new| (new, true)))
     {
-        let value: SigningCertificate<'_> = value
-            .decode_as()
-            .map_err(|error| Error::malformed(SIGNER, error))?;
+        let value: SigningCertificate<'_> = decode(SIGNER, value)?;
         // The first is the signer's, the others are its chain (RFC 5035, section 3).
         let first = value.certificates.first();
         let first = first.ok_or(Error::Inconsistent("its certificate is not signed"))?;
