@@ -161,3 +161,6 @@ fn write(dir: &Path, checkpoint: &Checkpoint) -> Result<()> {
     };
     put().map_err(|error| Error::io("write", path.clone(), error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,7 @@ mod select;
 mod stats;
 mod store;
 mod text;
+mod timestamp;
 mod track;
 mod verify;
 mod verify_proof;
@@ -113,7 +114,7 @@ enum Command {
     Verify(verify::Args),
     Repair(repair::Args),
     Keygen(keygen::Args),
-    Checkpoint(checkpoint::Args),
+    Checkpoint(Box<checkpoint::Args>),
     Prove(prove::Args),
     VerifyProof(verify_proof::Args),
     Witness(witness::Args),

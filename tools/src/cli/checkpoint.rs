@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::{CliError, Result};
 use super::evidence::{CheckpointJson, at, deliver, secret_key};
 use super::io::Io;
-use super::{DONE, store};
+use super::{DONE, store, timestamp};
 
 const AFTER_HELP: &str = "\
 A checkpoint says how many commits there are and what they are, in one hash. Kept outside the store \
@@ -21,16 +21,35 @@ The form is that of C2SP tlog-checkpoint, a signed note; see docs/proof.md.";
 
 /// Print the head of the store's log, signed with a key
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The store's directory
-    dir: PathBuf,
+    #[arg(required = true)]
+    dir: Option<PathBuf>,
     /// Sign with this private key, see `keygen` [default: the bare text, which nobody believes]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Write to this file, outside the store [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also write a request for a timestamp of the signed checkpoint (RFC 3161) to this new file. Send
+    /// it to an authority, and give the answer to `checkpoint attach`
+    #[arg(long, value_name = "FILE", requires_all = ["key", "out"])]
+    timestamp_query: Option<PathBuf>,
+    /// Ask for a stamp under this policy, an object identifier
+    #[arg(long, value_name = "OID", requires = "timestamp_query")]
+    timestamp_policy: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Attach(timestamp::Args),
 }
 
 #[derive(Serialize)]
@@ -43,8 +62,16 @@ struct Made {
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
-    for (flag, path) in [("--key", &args.key), ("--out", &args.out)] {
-        if path.as_ref().is_some_and(|path| is_inside(path, &args.dir)) {
+    if let Some(Command::Attach(args)) = &args.command {
+        return timestamp::run(args, io);
+    }
+    let dir = args.dir.as_deref().unwrap_or(Path::new(""));
+    for (flag, path) in [
+        ("--key", &args.key),
+        ("--out", &args.out),
+        ("--timestamp-query", &args.timestamp_query),
+    ] {
+        if path.as_ref().is_some_and(|path| is_inside(path, dir)) {
             return Err(CliError::usage(format!(
                 "{flag}: the file is inside the store; what is to outlive the store, or is to be \
                  kept from whoever can write it, stands elsewhere"
@@ -55,13 +82,17 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         Some(path) => Some((path, secret_key(path, io)?)),
         None => None,
     };
-    let net = store::read(&args.dir, io)?;
+    let net = store::read(dir, io)?;
     let checkpoint = net.checkpoint()?;
     let mut note = Note::new(checkpoint);
     if let Some((path, key)) = &key {
         at(path, note.sign(key))?;
     }
     let text = note.encode();
+    if let Some(query) = &args.timestamp_query {
+        // First, because it refuses to write over another: then the checkpoint stays too.
+        timestamp::write_query(text.as_bytes(), args.timestamp_policy.as_deref(), query)?;
+    }
     if io.is_json() {
         io.object(&Made {
             schema: "blocknet.checkpoint/1",

@@ -73,6 +73,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         source: blocknet_proof::Error,
     },
+    /// A timestamp, its request or its authority's certificates.
+    #[error("{path}: {source}")]
+    Timestamp {
+        path: PathBuf,
+        source: blocknet_timestamp::Error,
+    },
     #[error("{path}: cannot {operation}: {source}")]
     File {
         operation: &'static str,
