@@ -44,9 +44,10 @@ pub enum Standing {
         /// Its newest commit.
         newest: u64,
     },
-    /// It ends before what is remembered, and something in it shows that there was more.
+    /// It ends before what is remembered, or its journal does, and something in it shows that there
+    /// was more.
     Truncated {
-        /// Its newest commit.
+        /// Its newest commit, or the newest of the journal.
         newest: u64,
         /// What shows it.
         trace: String,
@@ -205,9 +206,16 @@ pub(crate) fn standings(
                 (Some(false), Some(false) | None) => forked(None),
                 (Some(false), Some(true)) => forked(Some(Side::Journal)),
                 (Some(true), Some(false)) => forked(Some(Side::Tables)),
-                (None, Some(true)) => {
-                    Standing::Unknown("the tables fit, and the journal lacks commits".to_owned())
-                }
+                (None, Some(true)) => Standing::Truncated {
+                    newest: diagnosis
+                        .scans
+                        .iter()
+                        .map(|scan| scan.newest)
+                        .max()
+                        .unwrap_or(0),
+                    trace: "the tables have the commits remembered, and the journal lacks some"
+                        .to_owned(),
+                },
                 (None, Some(false) | None) => {
                     Standing::Unknown("neither copy has all commits up to it".to_owned())
                 }

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use blocknet_engine::Hash;
 use blocknet_engine::verify::{Anchor, Standing};
-use blocknet_proof::{Keys, Signer};
+use blocknet_proof::{Keys, Note, Signer};
+use blocknet_timestamp::Stamp;
 use serde::Serialize;
 
 use super::error::{CliError, Result};
-use super::evidence::{at, note, public_keys};
+use super::evidence::{at, public_keys, read};
 use super::io::{BAD, CHANGED, GOOD, Io};
 use super::text::{counted, grouped};
+use super::timestamp::{self, Trust};
 
 /// The flags of `verify`.
 #[derive(Debug, Default, clap::Args)]
@@ -26,6 +28,10 @@ pub(super) struct AgainstArgs {
     /// Public key of a witness that must have cosigned the checkpoints
     #[arg(long, value_name = "FILE", requires = "key")]
     witness: Vec<PathBuf>,
+    /// Root certificate of a time-stamping authority: a checkpoint's stamp, beside it as
+    /// CHECKPOINT.tsr, is checked against these
+    #[arg(long, value_name = "FILE", requires = "against")]
+    timestamp_root: Vec<PathBuf>,
 }
 
 /// Something a store is held against.
@@ -35,6 +41,8 @@ pub(super) struct Against {
     anchor: Option<Anchor>,
     /// Who signed, as far as it was checked.
     signers: Vec<Signer>,
+    /// When an authority saw it, if that was asked.
+    stamp: Option<Stamp>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +52,8 @@ pub(super) struct AgainstJson {
     size: Option<u64>,
     /// Names of the keys whose signatures were checked; null if no key was given.
     signed_by: Option<Vec<String>>,
+    /// When an authority saw the checkpoint; null if that was not asked.
+    stamped: Option<String>,
     standing: &'static str,
     text: String,
     /// Of a forked store: the first other commit lies from here on ...
@@ -67,12 +77,13 @@ impl AgainstArgs {
         let (copies, files): (Vec<_>, Vec<_>) = self.against.iter().partition(|path| path.is_dir());
         let files = files
             .into_iter()
-            .map(|path| checkpoint(path, keys.as_ref()));
+            .map(|path| self.checkpoint(path, keys.as_ref()));
         let copies = copies.into_iter().map(|path| {
             Ok(Against {
                 path: path.clone(),
                 anchor: None,
                 signers: Vec::new(),
+                stamp: None,
             })
         });
         files.chain(copies).collect()
@@ -107,6 +118,7 @@ impl AgainstArgs {
                     path: against.path.display().to_string(),
                     size: against.anchor.map(|anchor| anchor.size),
                     signed_by: (is_checkpoint && self.has_keys()).then(|| names.collect()),
+                    stamped: against.stamp.as_ref().map(Stamp::time_text),
                     standing: standing.name(),
                     text: standing.to_string(),
                     from,
@@ -145,28 +157,52 @@ impl AgainstArgs {
             };
             let path = against.path.display();
             let name = io.paint(style.bold(), standing.name());
-            io.line(format_args!("{path} ({what}{signed}): {name}: {standing}"))?;
+            let stamped = against.stamp.as_ref().map_or(String::new(), |stamp| {
+                format!(", stamped {}", stamp.time_text())
+            });
+            io.line(format_args!(
+                "{path} ({what}{signed}{stamped}): {name}: {standing}"
+            ))?;
         }
         Ok(())
     }
-}
 
-fn checkpoint(path: &Path, keys: Option<&Keys>) -> Result<Against> {
-    let note = note(path)?;
-    let signers = match keys {
-        Some(keys) => at(path, note.open(keys))?,
-        None => Vec::new(),
-    };
-    let checkpoint = note.checkpoint();
-    Ok(Against {
-        path: path.to_owned(),
-        anchor: Some(Anchor {
-            size: checkpoint.size(),
-            net: checkpoint.net(),
-            root: Hash(checkpoint.root()),
-        }),
-        signers,
-    })
+    fn checkpoint(&self, path: &Path, keys: Option<&Keys>) -> Result<Against> {
+        let bytes = read(path)?;
+        let note = at(path, Note::decode(&bytes))?;
+        let signers = match keys {
+            Some(keys) => at(path, note.open(keys))?,
+            None => Vec::new(),
+        };
+        let stamp = if self.timestamp_root.is_empty() {
+            None
+        } else {
+            let trust = Trust {
+                roots: &self.timestamp_root,
+                ..Trust::default()
+            };
+            let stamp = timestamp::check(path, &bytes, &trust)?;
+            let none = || {
+                let reply = timestamp::reply_path(path);
+                CliError::usage(format!(
+                    "--timestamp-root: {}: there is no stamp; see `blocknet checkpoint attach`",
+                    reply.display()
+                ))
+            };
+            Some(stamp.ok_or_else(none)?)
+        };
+        let checkpoint = note.checkpoint();
+        Ok(Against {
+            path: path.to_owned(),
+            anchor: Some(Anchor {
+                size: checkpoint.size(),
+                net: checkpoint.net(),
+                root: Hash(checkpoint.root()),
+            }),
+            signers,
+            stamp,
+        })
+    }
 }
 
 /// The anchors and the directories of copies.

@@ -83,6 +83,11 @@ fn a_checkpoint_is_stamped_and_the_stamp_stays_with_it() {
 
     // Over no checkpoint, over another of the same net, and with a root that nobody stands under.
     fs::copy(fixture("root_rsa.pem"), scene.path("other.note")).unwrap();
+    let against = "verify net --against c.note --timestamp-root root.pem";
+    let verified = scene.ok(&format!("{against} --key log.key.pub"));
+    assert!(verified.out.contains(", stamped 2"), "{}", verified.out);
+    let json = scene.ok(&format!("{against} --json")).object();
+    assert!(json["against"][0]["stamped"].is_string(), "{json}");
     let other = scene.run("checkpoint attach other.note answer.tsr --root root.pem");
     assert_eq!(other.code, 2, "no checkpoint: {other:?}");
     scene.file("a.geojson", feature("12", 6.1, 52.0, "{}"));

@@ -63,6 +63,7 @@ fn a_clean_store_is_clean_in_words_in_json_and_by_exit_code() {
     assert_eq!(
         keys(&report),
         [
+            "against",
             "asserted_commits",
             "checked",
             "complete",
