@@ -139,3 +139,68 @@ fn what_lies_in_quarantine_is_named_and_can_be_removed() {
     assert!(ran.out.contains("2 entries removed"), "{}", ran.out);
     assert_eq!(traces(&scene), 0);
 }
+
+/// Kills `erase` at random moments: what was ordered is carried through by the next opening, and the
+/// store is whole at every moment. `BLOCKNET_KILLS` says how often.
+#[test]
+fn killed_at_any_moment_it_is_finished_by_the_next_opening() {
+    let kills: u64 = std::env::var("BLOCKNET_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(12);
+    let seed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    let mut state = u64::try_from(seed % u128::from(u64::MAX)).unwrap();
+    println!("killing erase: seed {state}");
+    let (mut not_ordered, mut cut, mut done) = (0, 0, 0);
+    for kill in 0..kills {
+        let scene = scene();
+        // A flush between the two: old values in several files.
+        let more = feature("0012", 4.9, 52.4, r#"{"owner":"Somebody else"}"#);
+        let ran = scene.args(&["put", "net", &more, "--valid-from", "2010-01-01"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let line = "erase net --id 0012 --version 3.0 --apply --reason law";
+        let mut child = scene
+            .command()
+            .args(line.split(' '))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(std::time::Duration::from_micros((state >> 33) % 120_000));
+        let ended = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        // Reading shows it or not, and changes nothing; then somebody writes.
+        let ordered = scene.ok("history net 0012 --json").json()[1]["erased_by"].is_u64();
+        let ran = scene.run("verify net");
+        assert_eq!(ran.code, 0, "kill {kill}: {ran:?}");
+        let pending = ran.out.contains("ERASURE_PENDING");
+        scene.ok("layer net add next");
+        let left = traces(&scene);
+        match (ordered, pending, ended) {
+            (false, ..) => {
+                assert!(left > 0, "kill {kill}: erased without an order");
+                not_ordered += 1;
+            }
+            (true, _, false) => {
+                assert_eq!(left, 0, "kill {kill}");
+                cut += 1;
+            }
+            (true, _, true) => {
+                assert_eq!(left, 0, "kill {kill}");
+                done += 1;
+            }
+        }
+        let ran = scene.run("verify net");
+        assert_eq!(ran.code, 0, "kill {kill}: {ran:?}");
+        assert!(!ran.out.contains("ERASURE_PENDING"), "kill {kill}: {}", ran.out);
+    }
+    println!("{not_ordered} before the order, {cut} after it, {done} at the end");
+}
