@@ -143,6 +143,7 @@ fn what_lies_in_quarantine_is_named_and_can_be_removed() {
 /// Kills `erase` at random moments: what was ordered is carried through by the next opening, and the
 /// store is whole at every moment. `BLOCKNET_KILLS` says how often.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "another seed each time")]
 fn killed_at_any_moment_it_is_finished_by_the_next_opening() {
     let kills: u64 = std::env::var("BLOCKNET_KILLS")
         .ok()
