@@ -20,7 +20,7 @@ fn a_checkpoint_is_handed_out_by_number_by_time_and_at_the_end() {
     let refuses = Arc::new(AtomicBool::new(false));
     let every = Every {
         commits: 5,
-        interval: Duration::from_secs(60),
+        interval: Duration::from_mins(1),
     };
     let sink = {
         let (taken, refuses) = (Arc::clone(&taken), Arc::clone(&refuses));

@@ -200,7 +200,11 @@ fn killed_at_any_moment_it_is_finished_by_the_next_opening() {
         }
         let ran = scene.run("verify net");
         assert_eq!(ran.code, 0, "kill {kill}: {ran:?}");
-        assert!(!ran.out.contains("ERASURE_PENDING"), "kill {kill}: {}", ran.out);
+        assert!(
+            !ran.out.contains("ERASURE_PENDING"),
+            "kill {kill}: {}",
+            ran.out
+        );
     }
     println!("{not_ordered} before the order, {cut} after it, {done} at the end");
 }
