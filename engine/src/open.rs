@@ -303,7 +303,6 @@ impl NetBuilder {
             report,
             handout: self.handout.clone(),
             handed_out: HandedOut::default(),
-            is_on_disk: self.is_on_disk(),
             inner,
         }
     }
