@@ -589,6 +589,14 @@ impl NetBuilder {
         }
     }
 
+    /// The same, handing out no checkpoints: for what is not in use yet.
+    pub(crate) fn without_handout(&self) -> Self {
+        Self {
+            handout: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether nets of this builder lie in the real file system.
     pub(crate) fn is_on_disk(&self) -> bool {
         self.env.is_none()

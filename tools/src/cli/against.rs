@@ -182,14 +182,14 @@ impl AgainstArgs {
                 ..Trust::default()
             };
             let stamp = timestamp::check(path, &bytes, &trust)?;
-            let none = || {
+            let missing = || {
                 let reply = timestamp::reply_path(path);
                 CliError::usage(format!(
                     "--timestamp-root: {}: there is no stamp; see `blocknet checkpoint attach`",
                     reply.display()
                 ))
             };
-            Some(stamp.ok_or_else(none)?)
+            Some(stamp.ok_or_else(missing)?)
         };
         let checkpoint = note.checkpoint();
         Ok(Against {
