@@ -1,6 +1,7 @@
 //! `erase`: what it says, what it does, and its exit codes.
 
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use serde_json::json;
 
@@ -148,12 +149,11 @@ fn killed_at_any_moment_it_is_finished_by_the_next_opening() {
         .ok()
         .and_then(|kills| kills.parse().ok())
         .unwrap_or(12);
-    let seed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
-    let mut state = u64::try_from(seed % u128::from(u64::MAX)).unwrap();
-    println!("killing erase: seed {state}");
+    let mut state = std::env::var("BLOCKNET_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("erase killed: BLOCKNET_SEED={state}");
     let (mut not_ordered, mut cut, mut done) = (0, 0, 0);
     for kill in 0..kills {
         let scene = scene();
