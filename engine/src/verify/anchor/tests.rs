@@ -5,6 +5,7 @@ use blocknet_wal::MemEnv;
 use super::*;
 use crate::testing::{DIR, builder, create, day, reopen};
 use crate::verify::Depth;
+use crate::verify::TablesFound;
 use crate::{Assertion, Commit, Extent, LayerId, Valid};
 
 fn put(net: &Net, place: f64, payload: &str) {
@@ -142,6 +143,31 @@ fn a_copy_names_the_first_other_commit_and_its_block() {
         compare(&target, &verification, &diagnosis, &copy).unwrap()
     };
     assert_eq!(of(&story.env), Standing::Covered);
+    // Also where the tables lack what the journal has.
+    let behind = Target {
+        env: Arc::new(story.env.clone()),
+        dir: DIR.as_ref(),
+        tables: TablesFound::Unusable("gone".to_owned()),
+    };
+    let (verification, diagnosis) = crate::verify::verify(&behind, Depth::Full, &|_| ()).unwrap();
+    let against = |copy: &MemEnv| {
+        let copy = builder(copy).open_read_only(DIR).unwrap();
+        compare(&behind, &verification, &diagnosis, &copy).unwrap()
+    };
+    assert_eq!(against(&both), Standing::Covered);
+    let other = story.before.kill();
+    let net = reopen(&other);
+    put(&net, 0.5, "another");
+    net.close().unwrap();
+    assert!(matches!(
+        against(&other),
+        Standing::Forked {
+            after: 11,
+            until: 12,
+            block: Some(_),
+            ..
+        }
+    ));
     assert_eq!(of(&story.before), Standing::RolledBack { newest: 11 });
     let net = reopen(&story.before);
     let spec = *net.spec();
