@@ -35,7 +35,10 @@ pub struct Anchor {
 #[non_exhaustive]
 pub enum Standing {
     /// Its first commits are the ones remembered, in both copies.
-    Covered,
+    Covered {
+        /// How many are remembered.
+        through: u64,
+    },
     /// It belongs to another net.
     OtherNet,
     /// It ends before what is remembered, and nothing in it speaks of later commits: an older copy
@@ -71,7 +74,7 @@ impl Standing {
     /// The word used in reports.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Covered => "anchored",
+            Self::Covered { .. } => "anchored",
             Self::OtherNet => "other net",
             Self::RolledBack { .. } => "rolled back",
             Self::Truncated { .. } => "truncated",
@@ -84,7 +87,9 @@ impl Standing {
 impl std::fmt::Display for Standing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Covered => f.write_str("the commits up to it are the ones remembered"),
+            Self::Covered { through } => {
+                write!(f, "the commits up to {through} are the ones remembered")
+            }
             Self::OtherNet => f.write_str("it belongs to another net"),
             Self::RolledBack { newest } => write!(
                 f,
@@ -202,7 +207,9 @@ pub(crate) fn standings(
             }
             match fits(anchor) {
                 // Tables that are behind, or gone, can be built from a journal that fits.
-                (Some(true), Some(true) | None) => Standing::Covered,
+                (Some(true), Some(true) | None) => Standing::Covered {
+                    through: anchor.size,
+                },
                 (Some(false), Some(false) | None) => forked(None),
                 (Some(false), Some(true)) => forked(Some(Side::Journal)),
                 (Some(true), Some(false)) => forked(Some(Side::Tables)),
@@ -377,7 +384,7 @@ pub(crate) fn compare(
             None => Standing::RolledBack { newest },
         });
     }
-    Ok(Standing::Covered)
+    Ok(Standing::Covered { through: newest })
 }
 
 /// The hash of a commit, and the root over what it did in each block, where that can be had. The
