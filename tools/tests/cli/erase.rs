@@ -182,7 +182,7 @@ fn killed_at_any_moment_it_is_finished_by_the_next_opening() {
         let ran = scene.run("verify net");
         assert_eq!(ran.code, 0, "kill {kill}: {ran:?}");
         let pending = ran.out.contains("ERASURE_PENDING");
-        scene.ok("layer net add next");
+        scene.ok("layer add net next");
         let left = traces(&scene);
         match (ordered, pending, ended) {
             (false, ..) => {
