@@ -551,7 +551,7 @@ pub(crate) fn replay(
     ledger: &Ledger,
     read: &dyn Read,
     body: &Body,
-    erasable: Option<&[u8]>,
+    erasable: &[u8],
 ) -> Result<Finished> {
     let number = body.info.number;
     let broken = |what: &str| {
@@ -575,7 +575,7 @@ pub(crate) fn replay(
             other => rows.define(other.clone()),
         }
     }
-    let mut rest = erasable.unwrap_or_default();
+    let mut rest = erasable;
     let mut closings = body.closings.iter().peekable();
     let mut first = 0;
     for group in body
@@ -598,14 +598,9 @@ pub(crate) fn replay(
         .unwrap_or(Head::NEW);
         for (index, header) in (first..).zip(group) {
             let len = SALT_LEN_BYTES + header.payload_len as usize;
-            let (part, tail) = if erasable.is_some() {
-                rest.split_at_checked(len)
-                    .ok_or_else(|| broken("a payload is missing"))?
-            } else {
-                return Err(broken(
-                    "its payloads are erased, which this release cannot replay",
-                ));
-            };
+            let (part, tail) = rest
+                .split_at_checked(len)
+                .ok_or_else(|| broken("a payload is missing"))?;
             rest = tail;
             let (salt, payload) = part
                 .split_first_chunk::<SALT_LEN_BYTES>()

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blocknet_wal::{
-    Env, Erasable, FileEnv, Frame, FrameRef, Page, Recovery, SegmentInfo, SegmentRewrite,
-    copy_segment, is_copied,
+    Env, FileEnv, Frame, FrameRef, Page, Recovery, SegmentInfo, SegmentRewrite, copy_segment,
+    is_copied,
 };
 
 use crate::erase::erased_after;
@@ -658,17 +658,15 @@ impl Restoring<'_> {
                 break;
             }
             let (seq, chain, body) = (frame.seq, &frame.chain, &frame.body);
-            match &frame.erasable {
-                _ if frame.lost => rewrite.push_lost(seq, chain, body)?,
-                Erasable::Present(erasable) => rewrite.push(&FrameRef {
+            if frame.lost {
+                rewrite.push_lost(seq, chain, body)?;
+            } else {
+                rewrite.push(&FrameRef {
                     seq,
                     chain,
                     body,
-                    erasable,
-                })?,
-                Erasable::Erased { len_bytes } => {
-                    rewrite.push_erased(seq, chain, body, *len_bytes)?;
-                }
+                    erasable: &frame.erasable,
+                })?;
             }
         }
         // There is no old one to keep.

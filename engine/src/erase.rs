@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, Bytes, KeyRange, Read, Store, Table};
-use blocknet_wal::{Env, Erasable, Found, Frame, FrameRef, Journal, SegmentRewrite, Survey};
+use blocknet_wal::{Env, Found, Frame, FrameRef, Journal, SegmentRewrite, Survey};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key;
@@ -159,12 +159,9 @@ impl Pending {
         if frame.lost {
             return Ok((!frame.body.is_empty()).then(Vec::new));
         }
-        let Erasable::Present(section) = &frame.erasable else {
-            return Ok(None);
-        };
         // Of commit 1, which alone defines a spec, no version can be erased: it has none.
         let body = crate::open::decode_body(frame, Some(spec))?;
-        let mut section = section.clone();
+        let mut section = frame.erasable.clone();
         let mut changed = false;
         let mut rest = section.as_mut_slice();
         for (index, header) in (0..).zip(&body.assertions) {
@@ -228,19 +225,12 @@ impl Pending {
             let evidence = changed.as_ref().unwrap_or(&frame.body);
             return Ok(rewrite.push_lost(frame.seq, &frame.chain, evidence)?);
         }
-        match (&changed, &frame.erasable) {
-            (Some(erasable), _) | (None, Erasable::Present(erasable)) => {
-                Ok(rewrite.push(&FrameRef {
-                    seq: frame.seq,
-                    chain: &frame.chain,
-                    body: &frame.body,
-                    erasable,
-                })?)
-            }
-            (None, Erasable::Erased { len_bytes }) => {
-                Ok(rewrite.push_erased(frame.seq, &frame.chain, &frame.body, *len_bytes)?)
-            }
-        }
+        Ok(rewrite.push(&FrameRef {
+            seq: frame.seq,
+            chain: &frame.chain,
+            body: &frame.body,
+            erasable: changed.as_ref().unwrap_or(&frame.erasable),
+        })?)
     }
 
     /// Rids the files of the tables of what stood there before, and forgets that it had to be done.
@@ -281,14 +271,11 @@ pub(crate) fn erased_after(
     let mut versions = Vec::new();
     for frame in frames {
         let frame = frame?;
-        let Erasable::Present(section) = &frame.erasable else {
-            continue;
-        };
-        if frame.lost || section.is_empty() {
+        if frame.lost || frame.erasable.is_empty() {
             continue;
         }
         let body = crate::open::decode_body(&frame, Some(spec))?;
-        let marks = crate::verify::erased_in(&body, section);
+        let marks = crate::verify::erased_in(&body, &frame.erasable);
         let later = marks.into_iter().filter(|(_, by)| *by > newest);
         versions.extend(later.map(|(version, _)| version));
     }

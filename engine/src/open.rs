@@ -8,9 +8,7 @@ use std::sync::{Arc, OnceLock};
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, MemLayer, MemStore, Overlay, Read, Store};
 use blocknet_proof::Checkpoint;
-use blocknet_wal::{
-    Env, Erasable, FileEnv, Frame, Frames, Journal, JournalOptions, Recovery, Tail,
-};
+use blocknet_wal::{Env, FileEnv, Frame, Frames, Journal, JournalOptions, Recovery, Tail};
 
 use crate::apply::replay;
 use crate::backup::{TablesFrom, chain_of};
@@ -1019,10 +1017,6 @@ impl<'a> CatchUp<'a> {
 
     fn frame(&mut self, frame: &Frame) -> Result<()> {
         let body = decode_body(frame, Some(&self.spec))?;
-        let erasable = match &frame.erasable {
-            Erasable::Present(bytes) => Some(bytes.as_slice()),
-            Erasable::Erased { .. } => None,
-        };
         let overlay = Overlay {
             layers: &self.layer,
             base: self.base,
@@ -1033,7 +1027,7 @@ impl<'a> CatchUp<'a> {
             &self.ledger,
             &overlay,
             &body,
-            erasable,
+            &frame.erasable,
         )?;
         self.layer[0].apply(&finished.batch);
         self.batch.append(&mut finished.batch);

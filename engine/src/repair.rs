@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use blocknet_kv::Read;
 use blocknet_wal::{
-    Access, Erasable, FRAME_LEN_BYTES_MAX, Fault, Found, Frame, FrameRef, Page, SegmentRewrite,
-    SegmentWalk, Survey,
+    Access, FRAME_LEN_BYTES_MAX, Fault, Found, Frame, FrameRef, Page, SegmentRewrite, SegmentWalk,
+    Survey,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -552,17 +552,12 @@ impl Work<'_> {
                 let Some(frame) = frames.frame(wanted.segment, commit)? else {
                     return Ok(Err(format!("commit {commit} is no longer in the journal")));
                 };
-                match &frame.erasable {
-                    Erasable::Present(erasable) => rewrite.push(&FrameRef {
-                        seq: commit,
-                        chain: &frame.chain,
-                        body: &frame.body,
-                        erasable,
-                    })?,
-                    Erasable::Erased { len_bytes } => {
-                        rewrite.push_erased(commit, &frame.chain, &frame.body, *len_bytes)?;
-                    }
-                }
+                rewrite.push(&FrameRef {
+                    seq: commit,
+                    chain: &frame.chain,
+                    body: &frame.body,
+                    erasable: &frame.erasable,
+                })?;
             }
         }
         if let Some(rewrite) = rewrite {

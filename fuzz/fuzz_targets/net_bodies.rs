@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arbitrary::Arbitrary;
 use blocknet_engine::{ErrorKind, LayerId};
 use blocknet_fuzz::{Change, DIR, Told, builder, create, spec, tell};
-use blocknet_wal::{Erasable, FrameRef, Journal, JournalOptions, MemEnv, Recovery};
+use blocknet_wal::{FrameRef, Journal, JournalOptions, MemEnv, Recovery};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -48,10 +48,7 @@ fuzz_target!(|input: Input| {
     let mut frames: Vec<_> = frames
         .map(|frame| {
             let frame = frame.expect("just closed");
-            let Erasable::Present(payloads) = frame.erasable else {
-                panic!("nothing was erased");
-            };
-            (frame.chain, frame.body, payloads)
+            (frame.chain, frame.body, frame.erasable)
         })
         .collect();
     if let Some((from, to)) = input.moved {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use blocknet::backup::{Backup, Restored, TableFiles, TablesFrom, Until};
 use blocknet::geocode::NetSpec;
-use blocknet::journal::{Erasable, FileEnv, FrameRef, Page, Recovery, SegmentRewrite};
+use blocknet::journal::{FileEnv, FrameRef, Page, Recovery, SegmentRewrite};
 use blocknet::query::{Selection, search};
 use blocknet::verify::Depth;
 use blocknet::{
@@ -294,7 +294,7 @@ fn only_what_is_new_is_copied() {
     }
 }
 
-/// Writes a sealed segment anew with one payload gone, as an erasure does.
+/// Writes a sealed segment anew with the payloads of one commit gone, as an erasure does.
 fn erase_in(journal: &Path, segment: u64, victim: u64) {
     let recovery = Recovery::scan(Arc::new(FileEnv), journal).unwrap();
     let info = &recovery.segments()[usize::try_from(segment).unwrap() - 1];
@@ -313,24 +313,16 @@ fn erase_in(journal: &Path, segment: u64, victim: u64) {
     };
     let mut rewrite = SegmentRewrite::begin(Arc::new(FileEnv), journal, &page).unwrap();
     for frame in &frames[1..] {
-        let Erasable::Present(erasable) = &frame.erasable else {
-            panic!("erased before");
-        };
-        if frame.seq == victim {
-            let len = u32::try_from(erasable.len()).unwrap();
-            rewrite
-                .push_erased(frame.seq, &frame.chain, &frame.body, len)
-                .unwrap();
-        } else {
-            rewrite
-                .push(&FrameRef {
-                    seq: frame.seq,
-                    chain: &frame.chain,
-                    body: &frame.body,
-                    erasable,
-                })
-                .unwrap();
-        }
+        let zeros = vec![0; frame.erasable.len()];
+        let is_victim = frame.seq == victim;
+        rewrite
+            .push(&FrameRef {
+                seq: frame.seq,
+                chain: &frame.chain,
+                body: &frame.body,
+                erasable: if is_victim { &zeros } else { &frame.erasable },
+            })
+            .unwrap();
     }
     let kept = rewrite
         .finish(true, &journal.with_file_name("old"))

@@ -51,9 +51,9 @@ pub enum Fault {
     },
     /// Padding that must be zero is not.
     Padding,
-    /// The state of an erasable section is neither "kept" nor "erased".
+    /// An erasable section does not begin with its mark.
     Marker {
-        /// What stands where the state must be.
+        /// What stands where the mark must be.
         found: u32,
     },
     /// Bytes follow the end of the log where only zeros may be.
@@ -136,7 +136,9 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Padding => f.write_str("padding is not zero"),
-            Self::Marker { found } => write!(f, "state {found:#010x} is neither kept nor erased"),
+            Self::Marker { found } => {
+                write!(f, "{found:#010x} is not the mark of an erasable section")
+            }
             Self::Leftover => f.write_str("bytes after the end that are not zero"),
             Self::Value { field, found } => write!(f, "impossible {field} {found}"),
             Self::Sequence { expected, found } => {

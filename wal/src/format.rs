@@ -54,10 +54,9 @@ const HEADER_CRC_AT: usize = UNUSED_AT + 4;
 /// Length of a frame header.
 pub(crate) const FRAME_HEADER_LEN: usize = HEADER_CRC_AT + 4;
 
-/// Length of the state and checksum in front of an erasable section's bytes.
+/// Length of the mark and checksum in front of an erasable section's bytes.
 const SECTION_HEADER_LEN: usize = 8;
 const KEPT: u32 = u32::from_le_bytes(*b"KEPT");
-const GONE: u32 = u32::from_le_bytes(*b"GONE");
 
 const FOOTER_BODY_LEN: usize = 24;
 
@@ -378,47 +377,18 @@ pub(crate) fn encode_frame(
     Some(len)
 }
 
-/// Appends a commit whose section of `erasable_len` bytes was erased. `None` (and nothing
-/// appended) if the frame is longer than [`FRAME_LEN_BYTES_MAX`], or there is no section.
-pub(crate) fn encode_erased_frame(
-    out: &mut Vec<u8>,
-    place: Place,
-    (seq, chain, body): (u64, &[u8; 32], &[u8]),
-    erasable_len: u32,
-) -> Option<u64> {
-    let len = frame_len(body.len() as u64, u64::from(erasable_len))?;
-    if erasable_len == 0 || len > FRAME_LEN_BYTES_MAX {
-        return None;
-    }
-    let erasable = &vec![0; usize::try_from(erasable_len).ok()?];
-    let frame = FrameRef {
-        seq,
-        chain,
-        body,
-        erasable,
-    };
-    encode_frame(out, place, Kind::Commit, &frame)?;
-    let section_len = SECTION_HEADER_LEN + padded(erasable.len());
-    let section = out.len().checked_sub(section_len)?;
-    let state = out.get_mut(section..)?.first_chunk_mut()?;
-    *state = u64::from(GONE).to_le_bytes();
-    Some(len)
-}
-
 /// The two sections of a frame, still in the reader's buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sections<'a> {
     pub(crate) body: &'a [u8],
-    /// `None`: erased.
-    pub(crate) erasable: Option<&'a [u8]>,
+    pub(crate) erasable: &'a [u8],
 }
 
 /// What the checksums still prove of a frame whose sections do not decode.
 #[derive(Debug)]
 pub(crate) struct Salvage<'a> {
     pub(crate) body: Result<&'a [u8], Fault>,
-    /// `Ok(None)`: erased.
-    pub(crate) erasable: Result<Option<&'a [u8]>, Fault>,
+    pub(crate) erasable: Result<&'a [u8], Fault>,
 }
 
 /// Looks at each section by itself; padding does not count, and `content` may be cut short.
@@ -439,7 +409,7 @@ pub(crate) fn salvage<'a>(
     Salvage {
         body: body_bytes(header, content, salt, offset),
         erasable: match header.erasable_len {
-            0 => Ok(Some(&[])),
+            0 => Ok(&[]),
             len => erasable_bytes(section, len, salt, section_offset),
         },
     }
@@ -461,7 +431,7 @@ pub(crate) fn decode_sections<'a>(
     if header.erasable_len == 0 {
         return Ok(Sections {
             body,
-            erasable: Some(&[]),
+            erasable: &[],
         });
     }
     let section_at = body_at + padded(body.len()) as u64;
@@ -469,10 +439,8 @@ pub(crate) fn decode_sections<'a>(
     let at_section = |fault| ("erasable section", section_at, fault);
     let erasable =
         erasable_bytes(rest, header.erasable_len, salt, section_offset).map_err(at_section)?;
-    if erasable.is_some() {
-        let bytes = rest.get(SECTION_HEADER_LEN..).unwrap_or_default();
-        skip_padded(bytes, header.erasable_len).map_err(at_section)?;
-    }
+    let bytes = rest.get(SECTION_HEADER_LEN..).unwrap_or_default();
+    skip_padded(bytes, header.erasable_len).map_err(at_section)?;
     Ok(Sections { body, erasable })
 }
 
@@ -490,26 +458,20 @@ fn body_bytes<'a>(
 }
 
 /// The erasable bytes, if their checksum fits.
-///
-/// An erased section answers `None` whatever its bytes are: the state is overwritten first, so a
-/// crash while erasing leaves a section that already counts as erased.
 fn erasable_bytes(
     section: &[u8],
     len: u32,
     salt: u64,
     section_offset: u64,
-) -> Result<Option<&[u8]>, Fault> {
-    let (state, stored) = (u32_at(section, 0)?, u32_at(section, 4)?);
-    match state {
-        KEPT => {
-            let bytes = section.get(SECTION_HEADER_LEN..).unwrap_or_default();
-            let bytes = first_bytes(bytes, len)?;
-            check_crc(stored, seeded_crc(salt, section_offset, bytes))?;
-            Ok(Some(bytes))
-        }
-        GONE => check_crc(stored, 0).map(|()| None),
-        found => Err(Fault::Marker { found }),
+) -> Result<&[u8], Fault> {
+    let (found, stored) = (u32_at(section, 0)?, u32_at(section, 4)?);
+    if found != KEPT {
+        return Err(Fault::Marker { found });
     }
+    let bytes = section.get(SECTION_HEADER_LEN..).unwrap_or_default();
+    let bytes = first_bytes(bytes, len)?;
+    check_crc(stored, seeded_crc(salt, section_offset, bytes))?;
+    Ok(bytes)
 }
 
 /// What a footer says about its segment.
@@ -548,7 +510,7 @@ pub struct FrameRef<'a> {
     /// [`FRAME_LEN_BYTES_MAX`].
     pub body: &'a [u8],
     /// What may have to be erased one day, opaque; may be empty. Outside every checksum but its
-    /// own, so that it can be overwritten in place.
+    /// own, so that a [`SegmentRewrite`](crate::SegmentRewrite) can replace it by other bytes.
     pub erasable: &'a [u8],
 }
 

@@ -68,7 +68,7 @@ fn the_worked_example_decodes() {
     );
     let expected = Sections {
         body: b"a house",
-        erasable: Some(b"its owner"),
+        erasable: b"its owner",
     };
     assert_eq!(sections(&first, &file, &FIRST), expected);
 
@@ -79,7 +79,7 @@ fn the_worked_example_decodes() {
     );
     let expected = Sections {
         body: b"a barn",
-        erasable: None,
+        erasable: b"nobody",
     };
     assert_eq!(sections(&second, &file, &SECOND), expected);
 
@@ -114,9 +114,6 @@ fn the_encoder_makes_the_worked_example() {
     append(Kind::Commit, 1, 4096, b"a house", b"its owner");
     append(Kind::Commit, 2, 4096, b"a barn", b"nobody");
     append(Kind::Clean, 2, 0x10d8, b"", b"");
-    // Erasing overwrites state, checksum and bytes in place, nothing else.
-    made[0x10c8..0x10cc].copy_from_slice(b"GONE");
-    made[0x10cc..0x10d8].fill(0);
     assert_eq!(made, file);
 }
 
@@ -131,7 +128,7 @@ fn a_lost_frame_decodes_is_made_again_and_no_bit_of_it_flips_unnoticed() {
     );
     let expected = Sections {
         body: b"torn bytes!",
-        erasable: Some(b""),
+        erasable: b"",
     };
     assert_eq!(sections(&header, &file, &LOST), expected);
 
@@ -163,28 +160,6 @@ fn a_lost_frame_decodes_is_made_again_and_no_bit_of_it_flips_unnoticed() {
 }
 
 #[test]
-fn an_erased_frame_is_made_as_erasing_leaves_it() {
-    let file = from_hex(REWRITTEN);
-    let erased = 0x1070..0x10d8;
-    let offset = erased.start as u64;
-    let place = Place {
-        salt: SALT,
-        offset,
-        synced_len: offset,
-    };
-    let commit = (6, &[0x66; 32], &b"a barn"[..]);
-    let mut made = vec![9; 5];
-    let len = encode_erased_frame(&mut made, place, commit, 6);
-    assert_eq!(len, Some(erased.len() as u64));
-    assert_eq!(made[5..], file[erased]);
-    for erasable_len in [0, u32::MAX] {
-        let before = made.len();
-        let len = encode_erased_frame(&mut made, place, commit, erasable_len);
-        assert_eq!((len, made.len()), (None, before));
-    }
-}
-
-#[test]
 fn salvage_takes_each_section_by_its_own_checksum() {
     let file = worked_example();
     let header = header_at(&file, FIRST.start).expect("sound");
@@ -194,7 +169,7 @@ fn salvage_takes_each_section_by_its_own_checksum() {
         (known.body.is_ok(), known.erasable.is_ok())
     };
     assert_eq!(known(content), (true, true));
-    // Body, its padding, state, checksum, erasable bytes, their padding.
+    // Body, its padding, mark, checksum, erasable bytes, their padding.
     for (at, expected) in [
         (0, (false, true)),
         (7, (true, true)),
@@ -213,26 +188,36 @@ fn salvage_takes_each_section_by_its_own_checksum() {
 }
 
 #[test]
+fn a_section_with_another_mark_is_a_fault() {
+    let file = worked_example();
+    let header = header_at(&file, FIRST.start).expect("sound");
+    let mut content = file[FIRST.start + FRAME_HEADER_LEN..FIRST.end].to_vec();
+    assert_eq!(content[8..12], *b"KEPT");
+    for found in [0, u32::MAX, u32::from_le_bytes(*b"GONE")] {
+        content[8..12].copy_from_slice(&found.to_le_bytes());
+        let refused = decode_sections(&header, &content, SALT, FIRST.start as u64);
+        let expected = ("erasable section", 88, Fault::Marker { found });
+        assert_eq!(refused, Err(expected));
+    }
+}
+
+#[test]
 fn no_bit_of_a_page_or_frame_can_flip_unnoticed() {
     let mut file = worked_example();
-    let erased = 0x10d0..SECOND.end;
     for bit in 0..file.len() * 8 {
         let at = bit / 8;
         file[at] ^= 1 << (bit % 8);
-        let noticed = match at {
-            0..PAGE_LEN => SegmentHeader::decode(&file).is_err(),
-            _ if erased.contains(&at) => true,
-            _ => {
-                let frame = [FIRST, SECOND, MARK]
-                    .into_iter()
-                    .find(|frame| frame.contains(&at));
-                let frame = frame.expect("one of three");
-                header_at(&file, frame.start).is_err() || {
-                    let header = header_at(&file, frame.start).expect("just looked");
-                    let content = &file[frame.start + FRAME_HEADER_LEN..frame.end];
-                    decode_sections(&header, content, SALT, frame.start as u64).is_err()
-                }
-            }
+        let noticed = if at < PAGE_LEN {
+            SegmentHeader::decode(&file).is_err()
+        } else {
+            let frame = [FIRST, SECOND, MARK]
+                .into_iter()
+                .find(|frame| frame.contains(&at));
+            let frame = frame.expect("one of three");
+            header_at(&file, frame.start).map_or(true, |header| {
+                let content = &file[frame.start + FRAME_HEADER_LEN..frame.end];
+                decode_sections(&header, content, SALT, frame.start as u64).is_err()
+            })
         };
         assert!(noticed, "bit {} of byte {at:#x}", bit % 8);
         file[at] ^= 1 << (bit % 8);
@@ -479,7 +464,7 @@ quickcheck! {
             && len == Some(header.frame_len())
             && out.len() % 8 == 0
             && header.seq == seq
-            && read == Ok(Sections { body: &body, erasable: Some(&erasable) })
+            && read == Ok(Sections { body: &body, erasable: &erasable })
     }
 
     fn any_bytes_are_decoded_or_refused(bytes: Vec<u8>, salt: u64, offset: u64) -> bool {

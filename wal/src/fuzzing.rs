@@ -115,10 +115,7 @@ fn check_frame(bytes: &[u8], salt: u64, offset: u64) {
         return;
     };
     assert_eq!(sections.body.len(), header.body_len as usize);
-    let Some(erasable) = sections.erasable else {
-        return;
-    };
-    assert_eq!(erasable.len(), header.erasable_len as usize);
+    assert_eq!(sections.erasable.len(), header.erasable_len as usize);
     let place = Place {
         salt,
         offset,
@@ -128,7 +125,7 @@ fn check_frame(bytes: &[u8], salt: u64, offset: u64) {
         seq: header.seq,
         chain: &header.chain,
         body: sections.body,
-        erasable,
+        erasable: sections.erasable,
     };
     let mut again = Vec::new();
     let len = format::encode_frame(&mut again, place, header.kind, &frame);

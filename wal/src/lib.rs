@@ -8,7 +8,7 @@
 //! ```
 //! use std::path::Path;
 //! use std::sync::Arc;
-//! use blocknet_wal::{Erasable, FrameRef, Journal, JournalOptions, MemEnv, Recovery};
+//! use blocknet_wal::{FrameRef, Journal, JournalOptions, MemEnv, Recovery};
 //!
 //! let env = Arc::new(MemEnv::new(1)); // `FileEnv` for real files
 //! let dir = Path::new("journal");
@@ -22,7 +22,7 @@
 //! for frame in recovery.frames(1)? {
 //!     let frame = frame?;
 //!     assert_eq!(frame.body, b"a house");
-//!     assert_eq!(frame.erasable, Erasable::Present(b"its owner".to_vec()));
+//!     assert_eq!(frame.erasable, b"its owner");
 //! }
 //! let quarantine = Path::new("quarantine");
 //! let (journal, report) = recovery.into_journal(JournalOptions::default(), None, quarantine)?;
@@ -75,7 +75,7 @@ pub use env::{Access, Env, EnvFile, FileEnv};
 pub use error::{Corruption, Error, ErrorKind, Fault};
 pub use format::{FRAME_LEN_BYTES_MAX, FrameRef};
 pub use mem_env::{EnvOp, FaultCounts, FaultRates, InjectedError, Injection, MemEnv};
-pub use reader::{Erasable, Frame, Frames, Position};
+pub use reader::{Frame, Frames, Position};
 pub use recover::{Cut, Recovery, RecoveryReport, Tail};
 pub use rewrite::SegmentRewrite;
 pub use segment::SegmentInfo;

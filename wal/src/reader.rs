@@ -39,34 +39,13 @@ pub struct Frame {
     pub chain: [u8; 32],
     /// The commit, as appended; of a lost one, the bytes that were found in its place.
     pub body: Vec<u8>,
-    /// The erasable section, or that it was erased; empty for a lost commit.
-    pub erasable: Erasable,
+    /// The erasable section; empty for a lost commit.
+    pub erasable: Vec<u8>,
     /// True if the frame only stands for a commit: a repair kept its number and chain value, and
     /// no copy could prove its content. See [`SegmentRewrite`](crate::SegmentRewrite).
     pub lost: bool,
     /// Where it lies.
     pub position: Position,
-}
-
-/// The erasable section of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Erasable {
-    /// As appended.
-    Present(Vec<u8>),
-    /// Erased in place: the bytes are gone for good, the rest of the frame stands.
-    Erased {
-        /// Length that the section had, in bytes.
-        len_bytes: u32,
-    },
-}
-
-impl Erasable {
-    pub(crate) fn new(section: Option<&[u8]>, len_bytes: u32) -> Self {
-        match section {
-            Some(bytes) => Self::Present(bytes.to_vec()),
-            None => Self::Erased { len_bytes },
-        }
-    }
 }
 
 impl Frame {
@@ -80,7 +59,7 @@ impl Frame {
             seq: header.seq,
             chain: header.chain,
             body: sections.body.to_vec(),
-            erasable: Erasable::new(sections.erasable, header.erasable_len),
+            erasable: sections.erasable.to_vec(),
             lost: header.kind == Kind::Lost,
             position: Position {
                 segment,

@@ -16,8 +16,7 @@ use std::sync::Arc;
 use crate::env::{Access, Env};
 use crate::error::Error;
 use crate::format::{
-    FRAME_LEN_BYTES_MAX, FRAMES_OFFSET, Footer, FrameRef, Kind, Place, SegmentHeader,
-    encode_erased_frame, encode_frame,
+    FRAME_LEN_BYTES_MAX, FRAMES_OFFSET, Footer, FrameRef, Kind, Place, SegmentHeader, encode_frame,
 };
 use crate::quarantine::Copy;
 use crate::segment::{self, SEGMENT_MAX, Staged};
@@ -91,32 +90,7 @@ impl SegmentRewrite {
     ///   before, or it is too long; nothing was appended.
     /// * [`ErrorKind::Io`](crate::ErrorKind::Io): nothing was appended; it can be tried again.
     pub fn push(&mut self, frame: &FrameRef<'_>) -> Result<(), Error> {
-        self.put(frame.seq, frame.chain, |out, place| {
-            encode_frame(out, place, Kind::Commit, frame)
-        })
-    }
-
-    /// Appends a commit whose erasable section was erased. The section keeps its length and the
-    /// mark of erasure, so that the frame reads as before.
-    ///
-    /// # Errors
-    /// As for [`push`](SegmentRewrite::push); also
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if `erasable_len_bytes` is 0: where there
-    /// is no section, none was erased.
-    pub fn push_erased(
-        &mut self,
-        seq: u64,
-        chain: &[u8; 32],
-        body: &[u8],
-        erasable_len_bytes: u32,
-    ) -> Result<(), Error> {
-        if erasable_len_bytes == 0 {
-            let message = format!("commit {seq} has no erasable section");
-            return Err(Error::invalid(message));
-        }
-        self.put(seq, chain, |out, place| {
-            encode_erased_frame(out, place, (seq, chain, body), erasable_len_bytes)
-        })
+        self.put(Kind::Commit, frame)
     }
 
     /// Appends what stands for a commit that no copy could prove: its number and chain value go on,
@@ -132,17 +106,11 @@ impl SegmentRewrite {
             body: evidence,
             erasable: &[],
         };
-        self.put(seq, chain, |out, place| {
-            encode_frame(out, place, Kind::Lost, &frame)
-        })
+        self.put(Kind::Lost, &frame)
     }
 
-    fn put(
-        &mut self,
-        seq: u64,
-        chain: &[u8; 32],
-        encode: impl FnOnce(&mut Vec<u8>, Place) -> Option<u64>,
-    ) -> Result<(), Error> {
+    fn put(&mut self, kind: Kind, frame: &FrameRef<'_>) -> Result<(), Error> {
+        let seq = frame.seq;
         let following = seq.checked_add(1).filter(|_| seq == self.next_seq);
         let Some(following) = following else {
             let message = format!("commit {seq} where {} must follow", self.next_seq);
@@ -152,13 +120,13 @@ impl SegmentRewrite {
             self.flush()?;
         }
         let place = self.place();
-        if encode(&mut self.buf, place).is_none() {
+        if encode_frame(&mut self.buf, place, kind, frame).is_none() {
             let message =
                 format!("commit {seq} is longer than a frame of {FRAME_LEN_BYTES_MAX} bytes");
             return Err(Error::invalid(message));
         }
         self.next_seq = following;
-        self.last_chain = *chain;
+        self.last_chain = *frame.chain;
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use crate::format::{
     self, FRAME_HEADER_LEN, FRAMES_OFFSET, Footer, FrameHeader, Kind, PAGE_LEN, SegmentHeader,
 };
 use crate::quarantine::COPY_LEN;
-use crate::reader::{Erasable, Frame, Position, Stop, Window};
+use crate::reader::{Frame, Position, Stop, Window};
 use crate::segment::{self, Listing};
 
 /// What lies in a journal directory, sound or not.
@@ -195,8 +195,8 @@ pub struct DamagedFrame {
     pub chain: [u8; 32],
     /// Its body, where the checksum proves it: the damage is elsewhere.
     pub body: Option<Vec<u8>>,
-    /// Its erasable section, where the checksum or the mark of erasure proves it.
-    pub erasable: Option<Erasable>,
+    /// Its erasable section, where the checksum proves it.
+    pub erasable: Option<Vec<u8>>,
     /// Length of its erasable section, in bytes; 0 if it has none.
     pub erasable_len_bytes: u32,
     /// True if it stood for a lost commit; its body is then what was found in that one's place.
@@ -569,10 +569,7 @@ fn damaged_frame(header: &FrameHeader, content: &[u8], salt: u64, offset: u64) -
         seq: header.seq,
         chain: header.chain,
         body: known.body.ok().map(<[u8]>::to_vec),
-        erasable: known
-            .erasable
-            .ok()
-            .map(|section| Erasable::new(section, header.erasable_len)),
+        erasable: known.erasable.ok().map(<[u8]>::to_vec),
         erasable_len_bytes: header.erasable_len,
         lost: header.kind == Kind::Lost,
     }

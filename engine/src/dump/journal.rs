@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blocknet_geocode::NetSpec;
-use blocknet_wal::{Access, Damage, Env, Erasable, Found, Frame, Page, Position, Survey};
+use blocknet_wal::{Access, Damage, Env, Found, Frame, Page, Position, Survey};
 
 use crate::body::{Body, CommitInfo};
 use crate::codec::Decoder;
@@ -297,19 +297,14 @@ impl Dump<'_, '_> {
             ];
             return entry;
         }
-        let (erasable, len) = match &frame.erasable {
-            Erasable::Present(bytes) => (Some(bytes.as_slice()), bytes.len() as u64),
-            Erasable::Erased { len_bytes } => (None, u64::from(*len_bytes)),
-        };
         let mut entry = Entry::new("commit");
         entry.fields = vec![
             ("number", frame.seq.into()),
             ("chain", Hash(frame.chain).into()),
             ("body_len_bytes", (frame.body.len() as u64).into()),
-            ("erasable_len_bytes", len.into()),
-            ("erased", erasable.is_none().into()),
+            ("erasable_len_bytes", (frame.erasable.len() as u64).into()),
         ];
-        let body = self.body(&frame.body, frame.seq, frame.chain, erasable);
+        let body = self.body(&frame.body, frame.seq, frame.chain, Some(&frame.erasable));
         if body.iter().any(|(name, _)| *name == "undecoded") {
             entry.kind = "undecoded commit";
         }
@@ -378,14 +373,7 @@ impl Dump<'_, '_> {
         if frame.lost {
             entry.fields.push(("lost", true.into()));
         }
-        let erasable = match &frame.erasable {
-            Some(Erasable::Present(bytes)) => Some(bytes.as_slice()),
-            Some(Erasable::Erased { .. }) => {
-                entry.fields.push(("erased", true.into()));
-                None
-            }
-            None => None,
-        };
+        let erasable = frame.erasable.as_deref();
         match &frame.body {
             Some(body) if !frame.lost => {
                 let body = self.body(body, frame.seq, frame.chain, erasable);

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use blocknet_kv::Read;
-use blocknet_wal::{
-    Damage, DamagedFrame, Erasable, Fault as WalFault, Found, Page, Position, Survey,
-};
+use blocknet_wal::{Damage, DamagedFrame, Fault as WalFault, Found, Page, Position, Survey};
 
 use crate::body::{Basis, Body, Definition};
 use crate::error::{Error, Result};
@@ -248,16 +246,12 @@ impl SegmentJob<'_> {
                             continue;
                         }
                     };
-                    let erasable = match &frame.erasable {
-                        Erasable::Present(bytes) => Some(bytes.as_slice()),
-                        Erasable::Erased { .. } => None,
-                    };
                     let seq = frame.seq;
                     let sound = self.commit(
                         number,
                         place,
                         &body,
-                        erasable,
+                        &frame.erasable,
                         &mut around,
                         before,
                         &mut scan,
@@ -314,7 +308,7 @@ impl SegmentJob<'_> {
         segment: u64,
         place: (u64, u64),
         body: &Body,
-        erasable: Option<&[u8]>,
+        erasable: &[u8],
         around: &mut Option<Surroundings<'_>>,
         before: Option<(u64, Hash, Hash)>,
         scan: &mut SegmentScan,
@@ -331,7 +325,7 @@ impl SegmentJob<'_> {
             self.run.report(finding(Code::CommitBody).found(found));
             return Ok(false);
         };
-        let failed = content.check(erasable);
+        let failed = content.check(Some(erasable));
         for Failed {
             code,
             index,
@@ -352,7 +346,7 @@ impl SegmentJob<'_> {
         if !failed.is_empty() {
             return Ok(false);
         }
-        let erased = erasable.map_or(Vec::new(), |erasable| content.erased(erasable));
+        let erased = content.erased(erasable);
         for (version, by) in &erased {
             if !self
                 .erasures
@@ -382,7 +376,7 @@ impl SegmentJob<'_> {
         }
         self.registry(&finding, body, around, before)?;
         content.emit(self.sink);
-        content.emit_erased(self.sink, erasable.unwrap_or_default(), self.run);
+        content.emit_erased(self.sink, erasable, self.run);
         self.totals.add(body);
         Ok(true)
     }

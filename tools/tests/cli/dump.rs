@@ -102,7 +102,6 @@ const FRAME: &str = r#"commit: HEAD
   chain: <32 bytes>
   body len bytes: 465
   erasable len bytes: 166
-  erased: no
   body:
     number: 2
     recorded: <now>

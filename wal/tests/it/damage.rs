@@ -1,25 +1,18 @@
 //! Damage to stored bytes and files: found and named, or without effect; never wrong data, never
 //! a panic, and with a witness never a silent loss.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use blocknet_wal::{Erasable, ErrorKind, Fault, Frame, MemEnv, Position, Recovery, Tail};
+use blocknet_wal::{ErrorKind, Fault, Frame, MemEnv, Position, Recovery, Tail};
 
 use crate::model::{Commit, create, reopen, scan, small_segments};
 
-/// Where an erased section's bytes are, in the erased frame.
-const ERASED_SEQ: u64 = 2;
-const STATE_LEN: u64 = 8;
-
-/// A journal of three segments with one erased section, all of it synced.
+/// A journal of three segments, all of it synced.
 pub(crate) struct Sample {
     pub(crate) env: MemEnv,
     pub(crate) frames: Vec<Frame>,
     pub(crate) paths: Vec<PathBuf>,
-    /// Bytes that mean nothing: what was erased, in segment 1.
-    pub(crate) inert: Range<u64>,
     closed: bool,
 }
 
@@ -27,7 +20,6 @@ impl Sample {
     pub(crate) fn new(closed: bool) -> Self {
         let env = MemEnv::new(5);
         let journal = create(&env, small_segments()).expect("no faults");
-        let mut erased = None;
         for seq in 1.. {
             let commit = Commit::new(seq * 7, 700);
             let commit = Commit {
@@ -35,9 +27,6 @@ impl Sample {
                 ..commit
             };
             let position = commit.append_to(&journal, seq).expect("no faults");
-            if seq == ERASED_SEQ {
-                erased = Some((position, commit.body.len() as u64));
-            }
             if seq % 3 == 0 {
                 journal.sync().expect("no faults");
             }
@@ -49,7 +38,6 @@ impl Sample {
         if closed {
             journal.close().expect("no faults");
         }
-        let inert = erase(&env, erased.expect("long enough"));
         let recovery = scan(&env).expect("sound");
         let frames = recovery
             .frames(1)
@@ -63,18 +51,9 @@ impl Sample {
         let sample = Self {
             frames: frames.collect(),
             paths,
-            inert,
             closed,
             env: env.clone(),
         };
-        let erased = sample
-            .frames
-            .iter()
-            .filter(|frame| matches!(frame.erasable, Erasable::Erased { .. }));
-        assert_eq!(
-            erased.map(|frame| frame.seq).collect::<Vec<_>>(),
-            [ERASED_SEQ]
-        );
         assert_eq!(sample.paths.len(), 3);
         sample
     }
@@ -174,20 +153,6 @@ enum Outcome {
     Unnoticed,
 }
 
-/// Erases the section of one frame as DESIGN.md says; returns the range of the erased bytes.
-fn erase(env: &MemEnv, (position, body_len): (Position, u64)) -> Range<u64> {
-    let path = scan(env).expect("sound").segments()[0].path.clone();
-    let mut bytes = env.contents(&path).expect("there");
-    let section = position.offset_bytes + 80 + body_len.next_multiple_of(8);
-    let inert = section + STATE_LEN..position.offset_bytes + position.len_bytes;
-    let at = |place: u64| usize::try_from(place).expect("small");
-    assert_eq!(&bytes[at(section)..at(section) + 4], b"KEPT");
-    bytes[at(section)..at(inert.end)].fill(0);
-    bytes[at(section)..at(section) + 4].copy_from_slice(b"GONE");
-    env.set_contents(&path, &bytes);
-    inert
-}
-
 fn flip_every_bit(closed: bool) {
     let sample = Sample::new(closed);
     let mut counts = [0_u32; 5];
@@ -200,15 +165,14 @@ fn flip_every_bit(closed: bool) {
             let place = format!("segment {} byte {at} bit {}", segment + 1, bit % 8);
             let outcome = sample.look(&place);
             counts[outcome as usize] += 1;
-            let inert = segment == 0 && sample.inert.contains(&(at as u64));
-            assert_eq!(outcome == Outcome::Unnoticed, inert, "{place}");
+            assert_ne!(outcome, Outcome::Unnoticed, "{place}");
             let may_cut = segment == 2;
             assert!(
-                may_cut || outcome == Outcome::Refused || inert,
+                may_cut || outcome == Outcome::Refused,
                 "{place}: {outcome:?}"
             );
             if sample.closed {
-                let kept = [Outcome::Refused, Outcome::CutMark, Outcome::Unnoticed];
+                let kept = [Outcome::Refused, Outcome::CutMark];
                 assert!(kept.contains(&outcome), "{place}: {outcome:?}");
             }
             bytes[at] ^= mask;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blocknet_wal::{
-    Env, Erasable, Error, Frame, FrameRef, Frames, Journal, JournalOptions, MemEnv, Position,
-    Recovery, RecoveryReport,
+    Env, Error, Frame, FrameRef, Frames, Journal, JournalOptions, MemEnv, Position, Recovery,
+    RecoveryReport,
 };
 
 pub(crate) const DIR: &str = "journal";
@@ -93,8 +93,11 @@ impl Commit {
     pub(crate) fn assert_is(&self, frame: &Frame) {
         assert!(self.chain == frame.chain, "chain of frame {}", frame.seq);
         assert!(self.body == frame.body, "body of frame {}", frame.seq);
-        let kept = frame.erasable == Erasable::Present(self.erasable.clone());
-        assert!(kept, "erasable section of frame {}", frame.seq);
+        assert!(
+            self.erasable == frame.erasable,
+            "erasable section of frame {}",
+            frame.seq
+        );
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use blocknet_wal::{
-    Access, Env, EnvFile, EnvOp, Erasable, Error, ErrorKind, FRAME_LEN_BYTES_MAX, Found, Frame,
-    FrameRef, InjectedError, Injection, MemEnv, Page, SegmentRewrite, Tail,
+    Access, Env, EnvFile, EnvOp, Error, ErrorKind, FRAME_LEN_BYTES_MAX, Found, Frame, FrameRef,
+    InjectedError, Injection, MemEnv, Page, SegmentRewrite, Tail,
 };
 
 use crate::damage::Sample;
@@ -21,19 +21,15 @@ const REWRITTEN: &str = include_str!("../fixtures/v1/rewritten.hex");
 
 /// Appends a frame as it was read.
 pub(crate) fn push(rewrite: &mut SegmentRewrite, frame: &Frame) -> Result<(), Error> {
-    let Frame {
-        seq, chain, body, ..
-    } = frame;
-    match &frame.erasable {
-        _ if frame.lost => rewrite.push_lost(*seq, chain, body),
-        Erasable::Erased { len_bytes } => rewrite.push_erased(*seq, chain, body, *len_bytes),
-        Erasable::Present(erasable) => rewrite.push(&FrameRef {
-            seq: *seq,
-            chain,
-            body,
-            erasable,
-        }),
+    if frame.lost {
+        return rewrite.push_lost(frame.seq, &frame.chain, &frame.body);
     }
+    rewrite.push(&FrameRef {
+        seq: frame.seq,
+        chain: &frame.chain,
+        body: &frame.body,
+        erasable: &frame.erasable,
+    })
 }
 
 /// A page and frames, as a survey finds them.
@@ -135,16 +131,20 @@ fn a_rewritten_segment_is_byte_for_byte_as_the_format_says() {
     };
     let known_salt = Arc::new(KnownSalt(env.clone()));
     let mut rewrite = SegmentRewrite::begin(known_salt, Path::new(DIR), &page).expect("no faults");
-    let frame = FrameRef {
+    let first = FrameRef {
         seq: 5,
         chain: &[0x55; 32],
         body: b"a house",
         erasable: b"its owner",
     };
-    rewrite.push(&frame).expect("no faults");
-    rewrite
-        .push_erased(6, &[0x66; 32], b"a barn", 6)
-        .expect("no faults");
+    rewrite.push(&first).expect("no faults");
+    let second = FrameRef {
+        seq: 6,
+        chain: &[0x66; 32],
+        body: b"a barn",
+        erasable: b"nobody",
+    };
+    rewrite.push(&second).expect("no faults");
     rewrite
         .push_lost(7, &[0x77; 32], b"torn bytes!")
         .expect("no faults");
@@ -160,19 +160,17 @@ fn a_rewritten_segment_is_byte_for_byte_as_the_format_says() {
     let read: Vec<_> = content
         .frames
         .iter()
-        .map(|frame| (frame.seq, &*frame.body, frame.erasable.clone(), frame.lost))
+        .map(|frame| (frame.seq, &*frame.body, &*frame.erasable, frame.lost))
         .collect();
-    let present = |bytes: &[u8]| Erasable::Present(bytes.to_vec());
-    let erased = Erasable::Erased { len_bytes: 6 };
     let expected = [
-        (5, &b"a house"[..], present(b"its owner"), false),
-        (6, b"a barn", erased, false),
-        (7, b"torn bytes!", present(b""), true),
+        (5, &b"a house"[..], &b"its owner"[..], false),
+        (6, b"a barn", b"nobody", false),
+        (7, b"torn bytes!", b"", true),
     ];
     assert_eq!(read, expected);
 }
 
-fn without_place(frame: &Frame) -> (u64, [u8; 32], &[u8], &Erasable, bool) {
+fn without_place(frame: &Frame) -> (u64, [u8; 32], &[u8], &[u8], bool) {
     let Frame {
         seq,
         chain,
@@ -245,7 +243,7 @@ fn a_journal_with_a_lost_commit_is_scanned_opened_and_continued() {
             let frame = &mut content.frames[index];
             frame.lost = true;
             frame.body = vec![0xee; index];
-            frame.erasable = Erasable::Present(vec![]);
+            frame.erasable = vec![];
         }
         content.rewrite(&sample.env).expect("no faults");
         let env = Arc::new(sample.env.clone());
@@ -422,15 +420,12 @@ fn what_does_not_fit_is_refused_and_leaves_the_rewrite_as_it_was() {
     for seq in [0, 2, u64::MAX] {
         invalid(rewrite.push(&FrameRef { seq, ..frame }));
         invalid(rewrite.push_lost(seq, chain, b""));
-        invalid(rewrite.push_erased(seq, chain, b"", 1));
     }
     invalid(rewrite.push(&FrameRef {
         body: &long,
         ..frame
     }));
     invalid(rewrite.push_lost(1, chain, &long));
-    invalid(rewrite.push_erased(1, chain, b"a", 0));
-    invalid(rewrite.push_erased(1, chain, b"a", u32::MAX));
     rewrite
         .push_lost(1, chain, &long[1..])
         .expect("the longest");
@@ -476,13 +471,12 @@ fn a_segment_longer_than_the_buffer_is_written_whole() {
             len_bytes,
         };
         offset_bytes += len_bytes;
-        let (erasable, lost) = (Erasable::Present(erasable), false);
         content.frames.push(Frame {
             seq,
             chain,
             body,
             erasable,
-            lost,
+            lost: false,
             position,
         });
     }
