@@ -204,17 +204,18 @@ impl<'a> Rows<'a> {
     }
 
     /// Has the payload of a stored version erased: its row says so from now on. Answers with the
-    /// commit that had it erased before, if one did.
+    /// commit that had it erased before, if one of this net did. A mark by a later commit comes from
+    /// the net that this one was restored from, or from a journal that was rewritten before these
+    /// tables were built from it; it becomes this commit's.
     pub(crate) fn erase(&mut self, read: &dyn Read, version: Version) -> Result<Option<u64>> {
         let stored = erase::stored(read, self.spec, version)?;
         let row = RowRef::decode(&stored.row)
             .map_err(|fault| fault.in_table(key::table_name(stored.table), &stored.row_key))?;
-        if let Some(by) = row.erased_by() {
-            if by != self.number {
-                return Ok(Some(by));
-            }
-            // The journal was rewritten before these tables were built from it.
-        } else {
+        let by = row.erased_by();
+        if by.is_some_and(|by| by < self.number) {
+            return Ok(by);
+        }
+        if by != Some(self.number) {
             self.batch
                 .put(stored.table, stored.row_key, row.erased(self.number));
         }

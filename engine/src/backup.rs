@@ -19,6 +19,7 @@ use blocknet_wal::{
     is_copied,
 };
 
+use crate::erase::erased_after;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Hash;
 use crate::lock::{LOCK_FILE, Lock};
@@ -27,6 +28,8 @@ use crate::open::{
     Found, JOURNAL_DIR, NetBuilder, QUARANTINE_DIR, TABLES_DIR, check_net, decode_body,
     dir_len_bytes, sync_dir, sync_parent,
 };
+use crate::record::Version;
+use crate::request::{Commit, limit};
 use crate::time::Moment;
 use crate::verify::{Depth, OnProgress, Progress, verify};
 
@@ -128,6 +131,9 @@ pub struct Restored {
     pub head: Hash,
     /// When the store wrote it.
     pub written: Moment,
+    /// The commit after it, where payloads were erased by commits that are left out: it orders the
+    /// same again, so that the restored net says itself why they are not there.
+    pub erasure: Option<u64>,
     /// Later commits of the backup, which were left out. If there are any, this is a rollback: a
     /// checkpoint exported later than `commits` shows it.
     pub left_out: u64,
@@ -591,6 +597,14 @@ impl Restoring<'_> {
         self.builder.bring_up_tables(&found, &tables_dir)?;
         let bytes = take_files(&tables_dir, TableFiles::Copied)?;
         self.check(&work, on_progress)?;
+        let marked = erased_after(found.recovery.frames(1)?, &found.spec, self.commit)?;
+        let erasure = if marked.is_empty() {
+            None
+        } else {
+            let commit = self.order_again(&work, &marked)?;
+            self.check(&work, on_progress)?;
+            Some(commit)
+        };
         let last = found.recovery.frames(self.commit)?.next().transpose()?;
         let written = match &last {
             Some(frame) if !frame.lost => decode_body(frame, Some(&found.spec))?.info.written,
@@ -604,6 +618,7 @@ impl Restoring<'_> {
             head,
             written,
             left_out: self.found.recovery.last_seq() - self.commit,
+            erasure,
             tables,
             copied_bytes,
         })
@@ -657,6 +672,30 @@ impl Restoring<'_> {
         // There is no old one to keep.
         rewrite.finish(false, &dir.join(QUARANTINE_DIR))?;
         Ok(())
+    }
+
+    /// Orders erasures of commits that are left out once more, as commits of the restored net. Without,
+    /// the marks would name commits that it may have one day, and that say something else.
+    fn order_again(&self, work: &Path, versions: &[Version]) -> Result<u64> {
+        let builder = self.builder.without_handout();
+        let commit = Commit {
+            author: "blocknet restore".into(),
+            reason: format!(
+                "erased in the net of this backup, by a commit after {}, to which it is restored",
+                self.commit
+            ),
+            accept_clock: true,
+            ..Commit::default()
+        };
+        let net = builder.open_locked(work, None)?;
+        let mut last = 0;
+        for part in versions.chunks(limit::ASSERTIONS_MAX) {
+            last = net.erase(part, &commit)?;
+        }
+        net.close()?;
+        // Opened once more, it writes the marks anew.
+        builder.open_locked(work, None)?.close()?;
+        Ok(last)
     }
 
     /// Verifies what was made before it is put in place.

@@ -174,7 +174,7 @@ impl Pending {
             };
             if let Some(by) = versions.get(&index)
                 && let Some((salt, payload)) = part.split_first_chunk_mut::<SALT_LEN_BYTES>()
-                && erased_by(salt, payload).is_none()
+                && erased_by(salt, payload) != Some(*by)
             {
                 *salt = erased_salt(*by);
                 payload.fill(0);
@@ -259,6 +259,27 @@ impl Pending {
         store.flush()?;
         Ok(())
     }
+}
+
+/// The versions of a journal that are marked as erased by commits after `newest`: those of the net
+/// that this one was restored from.
+pub(crate) fn erased_after(
+    frames: impl Iterator<Item = std::result::Result<Frame, blocknet_wal::Error>>,
+    spec: &NetSpec,
+    newest: u64,
+) -> Result<Vec<Version>> {
+    let mut versions = Vec::new();
+    for frame in frames {
+        let frame = frame?;
+        if frame.lost || frame.erasable.is_empty() {
+            continue;
+        }
+        let body = crate::open::decode_body(&frame, Some(spec))?;
+        let marks = crate::verify::erased_in(&body, &frame.erasable);
+        let later = marks.into_iter().filter(|(_, by)| *by > newest);
+        versions.extend(later.map(|(version, _)| version));
+    }
+    Ok(versions)
 }
 
 /// What lies in quarantine, sorted.

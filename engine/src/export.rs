@@ -14,7 +14,7 @@ use blocknet_proof::{Checkpoint, Note};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::Net;
+use crate::net::{Net, Writable};
 use crate::time::Moment;
 
 /// Beside journal and tables: the newest checkpoint that left the store, as its text.
@@ -119,7 +119,7 @@ impl Net {
         };
         if sink(&checkpoint).is_ok() {
             *last = Some((checkpoint.size(), now));
-            if self.is_on_disk {
+            if self.writable().is_ok_and(Writable::is_on_disk) {
                 drop(self.note_exported(&checkpoint));
             }
         }

@@ -47,8 +47,6 @@ pub struct Net {
     pub(crate) report: OpenReport,
     pub(crate) handout: Option<Handout>,
     pub(crate) handed_out: HandedOut,
-    /// Whether it lies in the real file system.
-    pub(crate) is_on_disk: bool,
     pub(crate) inner: Inner,
 }
 
@@ -339,7 +337,7 @@ impl Net {
         self.clock.now()
     }
 
-    fn writable(&self) -> Result<&Writable> {
+    pub(crate) fn writable(&self) -> Result<&Writable> {
         match &self.inner {
             Inner::Writable(writable) => Ok(writable),
             Inner::ReadOnly(_) => Err(Error::new(

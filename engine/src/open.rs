@@ -301,7 +301,6 @@ impl NetBuilder {
             report,
             handout: self.handout.clone(),
             handed_out: HandedOut::default(),
-            is_on_disk: self.is_on_disk(),
             inner,
         }
     }
@@ -585,6 +584,14 @@ impl NetBuilder {
                 })
             }
             TablesKind::Memory => self.replay_all(dir),
+        }
+    }
+
+    /// The same, handing out no checkpoints: for what is not in use yet.
+    pub(crate) fn without_handout(&self) -> Self {
+        Self {
+            handout: None,
+            ..self.clone()
         }
     }
 

@@ -42,7 +42,7 @@ use crate::ledger::Ledger;
 
 pub use anchor::{Anchor, Standing};
 pub(crate) use anchor::{compare, standings};
-pub(crate) use content::{Rebuilt, Unproven, block_of};
+pub(crate) use content::{Rebuilt, Unproven, block_of, erased_in};
 pub use finding::{Code, Finding, Remedy, Severity, Side};
 pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
@@ -159,6 +159,14 @@ pub(crate) struct Diagnosis {
     pub(crate) unread: bool,
     /// Why the tables have to be built anew.
     pub(crate) tables: Option<String>,
+}
+
+impl Diagnosis {
+    /// Versions whose payloads were erased by law.
+    fn erased(&self) -> u64 {
+        let by_commit = self.scans.iter().flat_map(|scan| scan.erased.values());
+        by_commit.sum()
+    }
 }
 
 /// Tables as they were found.
@@ -440,7 +448,7 @@ impl<'a> Verifier<'a> {
         self.report.versions = sums.journal.versions;
         self.report.block_versions = sums.journal.block_versions;
         self.report.asserted = sums.journal.asserted;
-        self.report.erased = self.diagnosis.scans.iter().map(|scan| scan.erased).sum();
+        self.report.erased = self.diagnosis.erased();
         self.report.rows = sums.tables.rows;
         self.report.genes = sums.tables.genes;
         self.report.bytes = run.bytes.load(Ordering::Relaxed);
@@ -758,8 +766,11 @@ impl<'a> Verifier<'a> {
             for commit in &scan.lost {
                 run.report(finding(Code::CommitLostBefore, Remedy::Unprovable).commit(*commit));
             }
-            if scan.erased > 0 {
-                let found = format!("{} erased payloads", scan.erased);
+            for (by, payloads) in &scan.erased {
+                let found = match payloads {
+                    1 => format!("a payload erased by commit {by}"),
+                    _ => format!("{payloads} payloads erased by commit {by}"),
+                };
                 run.report(
                     Finding::info(Side::Journal, Code::Erased)
                         .file(file_of(scan.segment))

@@ -14,6 +14,7 @@ mod support {
     pub(crate) mod run;
 }
 mod real_suite {
+    #[cfg(feature = "rocks")]
     pub(crate) mod erase;
     pub(crate) mod kill;
     pub(crate) mod net;

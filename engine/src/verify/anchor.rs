@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::Read;
-use blocknet_wal::{Found, Survey};
+use blocknet_wal::{Found, Recovery, Survey};
 
 use super::content::{Content, header, rebuild};
 use super::{Code, Diagnosis, Side, Target, Verification};
@@ -35,7 +35,10 @@ pub struct Anchor {
 #[non_exhaustive]
 pub enum Standing {
     /// Its first commits are the ones remembered, in both copies.
-    Covered,
+    Covered {
+        /// How many are remembered.
+        through: u64,
+    },
     /// It belongs to another net.
     OtherNet,
     /// It ends before what is remembered, and nothing in it speaks of later commits: an older copy
@@ -71,7 +74,7 @@ impl Standing {
     /// The word used in reports.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Covered => "anchored",
+            Self::Covered { .. } => "anchored",
             Self::OtherNet => "other net",
             Self::RolledBack { .. } => "rolled back",
             Self::Truncated { .. } => "truncated",
@@ -84,7 +87,9 @@ impl Standing {
 impl std::fmt::Display for Standing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Covered => f.write_str("the commits up to it are the ones remembered"),
+            Self::Covered { through } => {
+                write!(f, "the commits up to {through} are the ones remembered")
+            }
             Self::OtherNet => f.write_str("it belongs to another net"),
             Self::RolledBack { newest } => write!(
                 f,
@@ -202,7 +207,9 @@ pub(crate) fn standings(
             }
             match fits(anchor) {
                 // Tables that are behind, or gone, can be built from a journal that fits.
-                (Some(true), Some(true) | None) => Standing::Covered,
+                (Some(true), Some(true) | None) => Standing::Covered {
+                    through: anchor.size,
+                },
                 (Some(false), Some(false) | None) => forked(None),
                 (Some(false), Some(true)) => forked(Some(Side::Journal)),
                 (Some(true), Some(false)) => forked(Some(Side::Tables)),
@@ -330,28 +337,40 @@ pub(crate) fn compare(
     if verification.net != Some(*copy.id()) {
         return Ok(Standing::OtherNet);
     }
-    let (Some(read), Some(spec)) = (target.read(), &diagnosis.spec) else {
-        let why = "the tables of the store cannot be read";
-        return Ok(Standing::Unknown(why.to_owned()));
+    let Some(spec) = &diagnosis.spec else {
+        return Ok(Standing::Unknown("the spec is not known".to_owned()));
+    };
+    let own = Own {
+        target,
+        spec,
+        net: copy.id(),
+        applied: diagnosis.applied,
     };
     let view = copy.now_view()?;
-    let newest = diagnosis.applied.min(view.newest_commit());
+    let newest = verification.head.0.min(view.newest_commit());
     // Each hash covers the one before it: equal at one commit means equal at all before.
     let (mut same, mut other) = (0, newest + 1);
     while same + 1 < other {
         let middle = same + (other - same) / 2;
-        let equal = match header(read, middle)? {
-            Ok(info) => info.hash == view.commit(middle)?.hash,
-            Err(why) => return Ok(Standing::Unknown(format!("commit {middle}: {why}"))),
-        };
-        if equal {
-            same = middle;
-        } else {
-            other = middle;
+        match own.commit(middle)? {
+            Some((hash, _)) if hash == view.commit(middle)?.hash => same = middle,
+            Some(_) => other = middle,
+            None => return Ok(Standing::Unknown(format!("commit {middle} cannot be read"))),
         }
     }
     if other <= newest {
-        let block = differing_block(read, spec, copy, other)?;
+        let theirs = from_tables(&*copy.snapshot()?, spec, copy.id(), other)?;
+        let block = match (own.commit(other)?, theirs) {
+            (Some((_, Some(own))), Some((_, Some(theirs)))) => {
+                let differs = |block: &&Block| own.get(block) != theirs.get(block);
+                own.keys()
+                    .chain(theirs.keys())
+                    .filter(differs)
+                    .min()
+                    .copied()
+            }
+            _ => None,
+        };
         return Ok(Standing::Forked {
             side: None,
             after: same,
@@ -359,53 +378,61 @@ pub(crate) fn compare(
             block,
         });
     }
-    let newest = verification.head.0;
     if newest < view.newest_commit() {
         return Ok(match trace(verification, diagnosis) {
             Some(trace) => Standing::Truncated { newest, trace },
             None => Standing::RolledBack { newest },
         });
     }
-    Ok(Standing::Covered)
+    Ok(Standing::Covered { through: newest })
 }
 
-/// The first block of which a commit makes another version than the copy's commit of that number.
-fn differing_block(
-    read: &dyn Read,
-    spec: &NetSpec,
-    copy: &Net,
-    number: u64,
-) -> Result<Option<Block>> {
-    let own = blocks_of(read, spec, copy.id(), number)?;
-    let theirs = blocks_of(&*copy.snapshot()?, spec, copy.id(), number)?;
-    let (Some(own), Some(theirs)) = (own, theirs) else {
-        return Ok(None);
-    };
-    let differs = |block: &&Block| own.get(block) != theirs.get(block);
-    Ok(own
-        .keys()
-        .chain(theirs.keys())
-        .filter(differs)
-        .min()
-        .copied())
+/// The hash of a commit, and the root over what it did in each block, where that can be had. The
+/// roots and not the hashes of the block versions, which cover also what came before.
+type Told = Option<(Hash, Option<BTreeMap<Block, Hash>>)>;
+
+/// The commits of the net that is verified.
+struct Own<'a> {
+    target: &'a Target<'a>,
+    spec: &'a NetSpec,
+    net: &'a [u8; 16],
+    /// Newest commit in the tables.
+    applied: u64,
 }
 
-/// What a commit did in each block: the root over that, since the hash of a block's version covers
-/// also what came before.
-fn blocks_of(
-    read: &dyn Read,
-    spec: &NetSpec,
-    net: &[u8; 16],
-    number: u64,
-) -> Result<Option<BTreeMap<Block, Hash>>> {
+impl Own<'_> {
+    /// From the tables, and those that these lack from the journal.
+    fn commit(&self, number: u64) -> Result<Told> {
+        if let Some(read) = self.target.read().filter(|_| number <= self.applied) {
+            return from_tables(read, self.spec, self.net, number);
+        }
+        let dir = self.target.dir.join(crate::open::JOURNAL_DIR);
+        let Ok(recovery) = Recovery::scan(Arc::clone(&self.target.env), &dir) else {
+            return Ok(None);
+        };
+        let frame = recovery
+            .frames(number)
+            .ok()
+            .and_then(|mut all| all.next()?.ok());
+        let Some(frame) = frame.filter(|frame| frame.seq == number) else {
+            return Ok(None);
+        };
+        let roots = crate::open::decode_body(&frame, Some(self.spec))
+            .ok()
+            .and_then(|body| Some(Content::of(self.spec, self.net, &body)?.roots().clone()));
+        Ok(Some((Hash(frame.chain), roots)))
+    }
+}
+
+fn from_tables(read: &dyn Read, spec: &NetSpec, net: &[u8; 16], number: u64) -> Result<Told> {
     let Ok(info) = header(read, number)? else {
         return Ok(None);
     };
-    let Ok(rebuilt) = rebuild(read, spec, net, number, info.hash)? else {
-        return Ok(None);
+    let roots = match rebuild(read, spec, net, number, info.hash)? {
+        Ok(rebuilt) => Content::of(spec, net, &rebuilt.body).map(|content| content.roots().clone()),
+        Err(_) => None,
     };
-    let content = Content::of(spec, net, &rebuilt.body);
-    Ok(content.map(|content| content.roots().clone()))
+    Ok(Some((info.hash, roots)))
 }
 
 #[cfg(test)]

@@ -165,19 +165,7 @@ impl<'a> Content<'a> {
 
     /// The versions whose payload is erased, and by which commits.
     pub(super) fn erased(&self, erasable: &[u8]) -> Vec<(Version, u64)> {
-        let mut input = Decoder(erasable);
-        let mut erased = Vec::new();
-        for (index, header) in (0..).zip(&self.body.assertions) {
-            let part = input
-                .array::<SALT_LEN_BYTES>()
-                .and_then(|salt| Ok((salt, input.raw(header.payload_len as usize)?)));
-            let Ok((salt, payload)) = part else { break };
-            if let Some(by) = erased_by(&salt, payload) {
-                let commit = self.body.info.number;
-                erased.push((Version { commit, index }, by));
-            }
-        }
-        erased
+        erased_in(self.body, erasable)
     }
 
     fn check_payloads(&self, erasable: &[u8], failed: &mut Vec<Failed>) {
@@ -318,6 +306,23 @@ impl<'a> Content<'a> {
 
 fn record_key(header: &Header) -> Vec<u8> {
     key::record(&header.place, &key::entity(header.layer, &header.id))
+}
+
+/// The versions of a body whose payload in the erasable section is erased, and by which commits.
+pub(crate) fn erased_in(body: &Body, erasable: &[u8]) -> Vec<(Version, u64)> {
+    let mut input = Decoder(erasable);
+    let mut erased = Vec::new();
+    for (index, header) in (0..).zip(&body.assertions) {
+        let part = input
+            .array::<SALT_LEN_BYTES>()
+            .and_then(|salt| Ok((salt, input.raw(header.payload_len as usize)?)));
+        let Ok((salt, payload)) = part else { break };
+        if let Some(by) = erased_by(&salt, payload) {
+            let commit = body.info.number;
+            erased.push((Version { commit, index }, by));
+        }
+    }
+    erased
 }
 
 /// What commits have erased, as the tables list it; asked once for each commit.

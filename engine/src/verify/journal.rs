@@ -117,8 +117,8 @@ pub(crate) struct SegmentScan {
     pub(crate) wrong: Vec<u64>,
     /// Commits that an earlier repair could not prove.
     pub(crate) lost: Vec<u64>,
-    /// Versions whose payloads were erased by law.
-    pub(crate) erased: u64,
+    /// Payloads erased by law, by the commit that ordered it.
+    pub(crate) erased: BTreeMap<u64, u64>,
     /// Greatest commit number that any sound thing in it states.
     pub(crate) newest: u64,
     /// Whether the file is not what its name says: it has to be written anew.
@@ -141,7 +141,7 @@ impl SegmentScan {
             footer_seq: None,
             wrong: Vec::new(),
             lost: Vec::new(),
-            erased: 0,
+            erased: BTreeMap::new(),
             newest: 0,
             misplaced: false,
         }
@@ -358,7 +358,9 @@ impl SegmentJob<'_> {
                 return Ok(false);
             }
         }
-        scan.erased += erased.len() as u64;
+        for (_, by) in &erased {
+            *scan.erased.entry(*by).or_default() += 1;
+        }
         match before {
             Some((number, hash, _)) if number + 1 == info.number && hash == info.previous => {}
             _ if info.number > 1 => {

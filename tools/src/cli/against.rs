@@ -138,7 +138,7 @@ impl AgainstArgs {
     ) -> Result<()> {
         for (against, standing) in against.iter().zip(standings) {
             let style = match standing {
-                Standing::Covered => GOOD,
+                Standing::Covered { .. } => GOOD,
                 Standing::Unknown(_) => CHANGED,
                 _ => BAD,
             };
@@ -219,9 +219,9 @@ pub(super) struct Freshness {
 }
 
 /// The worst answer counts; without any the store is unanchored.
-pub(super) fn freshness(against: &[Against], standings: &[Standing], head: u64) -> Freshness {
+pub(super) fn freshness(standings: &[Standing]) -> Freshness {
     let rank = |standing: &Standing| match standing {
-        Standing::Covered => 0,
+        Standing::Covered { .. } => 0,
         Standing::Unknown(_) => 1,
         Standing::RolledBack { .. } => 2,
         Standing::Truncated { .. } => 3,
@@ -229,12 +229,11 @@ pub(super) fn freshness(against: &[Against], standings: &[Standing], head: u64) 
         _ => 5,
     };
     let worst = standings.iter().max_by_key(|standing| rank(standing));
-    let covered = against
-        .iter()
-        .zip(standings)
-        .filter(|(_, standing)| **standing == Standing::Covered)
-        .map(|(against, _)| against.anchor.map_or(head, |anchor| anchor.size))
-        .max();
+    let covered = standings.iter().filter_map(|standing| match standing {
+        Standing::Covered { through } => Some(*through),
+        _ => None,
+    });
+    let covered = covered.max();
     Freshness {
         state: worst.map_or("unanchored", Standing::name),
         covered,

@@ -110,6 +110,8 @@ struct RestoreJson<'r> {
     head: String,
     written: String,
     left_out: u64,
+    /// The commit that orders again what left-out commits had erased.
+    erasure: Option<u64>,
     tables: TablesJson<'r>,
     copied_bytes: u64,
 }
@@ -186,6 +188,7 @@ pub(crate) fn restore(args: &RestoreArgs, io: &mut Io<'_>) -> Result<u8> {
             head: restored.head.to_string(),
             written: restored.written.to_string(),
             left_out: restored.left_out,
+            erasure: restored.erasure,
             tables: (&restored.tables).into(),
             copied_bytes: restored.copied_bytes,
         })?;
@@ -196,6 +199,11 @@ pub(crate) fn restore(args: &RestoreArgs, io: &mut Io<'_>) -> Result<u8> {
             restored.written,
             restored.head
         ))?;
+        if let Some(commit) = restored.erasure {
+            io.line(format_args!(
+                "commit {commit} says again what later commits had erased: it stays erased"
+            ))?;
+        }
         io.line(format_args!("tables: {}", restored.tables))?;
         io.line(format_args!("{} written", length(restored.copied_bytes)))?;
         let done = io.paint(GOOD.bold(), "restored");

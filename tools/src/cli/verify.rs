@@ -179,9 +179,9 @@ impl Verdict {
         Self {
             damaged,
             complete: verification.skipped.is_empty() && !failed && !unknown && compared,
-            other: standings
-                .iter()
-                .any(|standing| *standing != Standing::Covered && !uncompared(standing)),
+            other: standings.iter().any(|standing| {
+                !matches!(standing, Standing::Covered { .. } | Standing::Unknown(_))
+            }),
         }
     }
 
@@ -305,7 +305,7 @@ fn report<'v>(
 ) -> Report<'v> {
     let (seq, hash) = verification.head;
     let head = (seq > 0).then_some(seq);
-    let fresh = freshness(against, &verification.standings, seq);
+    let fresh = freshness(&verification.standings);
     Report {
         schema: "blocknet.verify/1",
         store: verification.net.as_ref().map(|net| hex(net)),
@@ -407,7 +407,7 @@ fn print(
         io.line(format_args!("newest commit: {seq}, hash {hash}"))?;
     }
     args.against.print(against, &verification.standings, io)?;
-    let fresh = freshness(against, &verification.standings, seq);
+    let fresh = freshness(&verification.standings);
     let fresh = freshness_text(&fresh, seq, FRESHNESS);
     io.line(format_args!("freshness: {fresh}"))?;
     let Summary {

@@ -71,6 +71,8 @@ fn a_store_that_goes_on_is_anchored() {
     let unsigned = scene.ok("verify net --against ck9").out;
     assert!(unsigned.contains("signature not checked"), "{unsigned}");
     // The copy is older, and the store goes on from it.
+    let report = scene.ok("verify net --against old --json").object();
+    assert_eq!(report["freshness"]["anchor_size"], 5);
     scene.ok("verify net --against old --against ck9");
     assert_eq!(scene.files("net"), before);
     // Not everything was checked: the chain is compared all the same.

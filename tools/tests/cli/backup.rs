@@ -93,6 +93,7 @@ fn a_store_is_restored_whole_and_to_earlier_points() {
         [
             "commits",
             "copied_bytes",
+            "erasure",
             "head",
             "left_out",
             "schema",

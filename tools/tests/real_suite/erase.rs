@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use blocknet_engine::{Commit, LayerId, Net, Record};
+use blocknet_engine::{Commit, HistoryOptions, LayerId, Net, Record};
+use blocknet_proof::{Keys, Note, Payload, Role, SecretKey, Shown, verify};
 
 use crate::support::run::{Random, blocknet, data, json, run};
 
@@ -120,6 +121,30 @@ fn a_hundred_versions_of_the_dutch_register() {
         let record = record.unwrap();
         assert_eq!((record.payload.len(), record.erased), (0, Some(by)));
         assert_eq!(record.commitment, all[*at].commitment);
+    }
+    // That they were stated, when and by which commit can be proven as before.
+    let key = SecretKey::from_seed("doesburg.example", Role::Log, &[7; 32]).unwrap();
+    let keys = Keys::new(vec![key.public()], Vec::new()).unwrap();
+    let mut note = Note::new(net.checkpoint().unwrap());
+    note.sign(&key).unwrap();
+    let options = HistoryOptions {
+        payloads: true,
+        ..HistoryOptions::default()
+    };
+    for at in &chosen {
+        let (id, version) = (&all[*at].id, all[*at].version);
+        let proof = view
+            .prove_history(LayerId::MAIN, id, note.clone(), options)
+            .unwrap();
+        let report = verify(proof.encode().as_bytes(), &keys).unwrap();
+        let Shown::History(history) = report.shown else {
+            panic!("a history was asked for")
+        };
+        let shown = history
+            .versions
+            .iter()
+            .find(|shown| (shown.commit.number, shown.index) == (version.commit, version.index));
+        assert_eq!(shown.unwrap().payload, Payload::Erased, "{id} {version}");
     }
     drop(view);
     net.close().unwrap();

@@ -5,6 +5,7 @@ use blocknet_wal::MemEnv;
 use super::*;
 use crate::testing::{DIR, builder, create, day, reopen};
 use crate::verify::Depth;
+use crate::verify::TablesFound;
 use crate::{Assertion, Commit, Extent, LayerId, Valid};
 
 fn put(net: &Net, place: f64, payload: &str) {
@@ -54,6 +55,10 @@ fn story() -> Story {
     }
 }
 
+fn covered(through: u64) -> Standing {
+    Standing::Covered { through }
+}
+
 fn standings(env: &MemEnv, anchors: &[Anchor]) -> Vec<Standing> {
     let verified = builder(env)
         .verify_against(DIR, Depth::Full, anchors, &[], &|_| ())
@@ -67,23 +72,17 @@ fn a_store_that_goes_on_is_covered() {
     let story = story();
     assert_eq!(
         standings(&story.env, &story.anchors),
-        [Standing::Covered, Standing::Covered, Standing::Covered]
+        [covered(1), covered(11), covered(21)]
     );
     let net = reopen(&story.env);
     put(&net, 0.0, "more");
     net.close().unwrap();
-    assert_eq!(
-        standings(&story.env, &story.anchors[2..]),
-        [Standing::Covered]
-    );
+    assert_eq!(standings(&story.env, &story.anchors[2..]), [covered(21)]);
     // Not looking at everything still compares the chain.
     let quick = builder(&story.env)
         .verify_against(DIR, Depth::Quick, &story.anchors, &[], &|_| ())
         .unwrap();
-    assert_eq!(
-        quick.standings,
-        [Standing::Covered, Standing::Covered, Standing::Covered]
-    );
+    assert_eq!(quick.standings, [covered(1), covered(11), covered(21)]);
 }
 
 #[test]
@@ -92,11 +91,7 @@ fn an_older_copy_is_told_from_a_forked_one() {
     let newest = 11;
     assert_eq!(
         standings(&story.before, &story.anchors),
-        [
-            Standing::Covered,
-            Standing::Covered,
-            Standing::RolledBack { newest }
-        ]
+        [covered(1), covered(11), Standing::RolledBack { newest }]
     );
     // The older copy is written on, as if nothing had been.
     let net = reopen(&story.before);
@@ -112,7 +107,7 @@ fn an_older_copy_is_told_from_a_forked_one() {
     };
     assert_eq!(
         standings(&story.before, &story.anchors),
-        [Standing::Covered, Standing::Covered, forked(11)]
+        [covered(1), covered(11), forked(11)]
     );
     // Fewer checkpoints leave more commits in doubt.
     assert_eq!(standings(&story.before, &story.anchors[2..]), [forked(0)]);
@@ -141,7 +136,32 @@ fn a_copy_names_the_first_other_commit_and_its_block() {
         let copy = builder(&both).open_read_only(DIR).unwrap();
         compare(&target, &verification, &diagnosis, &copy).unwrap()
     };
-    assert_eq!(of(&story.env), Standing::Covered);
+    assert_eq!(of(&story.env), covered(21));
+    // Also where the tables lack what the journal has.
+    let behind = Target {
+        env: Arc::new(story.env.clone()),
+        dir: DIR.as_ref(),
+        tables: TablesFound::Unusable("gone".to_owned()),
+    };
+    let (verification, diagnosis) = crate::verify::verify(&behind, Depth::Full, &|_| ()).unwrap();
+    let against = |copy: &MemEnv| {
+        let copy = builder(copy).open_read_only(DIR).unwrap();
+        compare(&behind, &verification, &diagnosis, &copy).unwrap()
+    };
+    assert_eq!(against(&both), covered(21));
+    let other = story.before.kill();
+    let net = reopen(&other);
+    put(&net, 0.5, "another");
+    net.close().unwrap();
+    assert!(matches!(
+        against(&other),
+        Standing::Forked {
+            after: 11,
+            until: 12,
+            block: Some(_),
+            ..
+        }
+    ));
     assert_eq!(of(&story.before), Standing::RolledBack { newest: 11 });
     let net = reopen(&story.before);
     let spec = *net.spec();
