@@ -339,7 +339,7 @@ impl Source<'_> {
         match self {
             Self::Open(writable) => {
                 // Tables get only commits that are durable, so the journal read later has them.
-                let made = writable.store.checkpoint(to)?;
+                let made = writable.store.copy_to(to)?;
                 Ok(if made { Ok(()) } else { Err(None) })
             }
             Self::Closed(found, dir) => {

@@ -668,7 +668,7 @@ impl NetBuilder {
                     Err(Some(format!("those that are there hold commit {commit}")))
                 }
                 Ok((reader, _)) => {
-                    reader.checkpoint(to)?;
+                    reader.copy_to(to)?;
                     Ok(())
                 }
                 Err(why) => Err(why),

@@ -237,7 +237,7 @@ pub trait Store: Read + Debug {
     /// # Cost
     ///
     /// A flush, and a link or a copy for each file.
-    fn checkpoint(&self, dir: &Path) -> Result<bool, Error>;
+    fn copy_to(&self, dir: &Path) -> Result<bool, Error>;
 
     /// Bytes that the store's files take on disk now; 0 for one in memory.
     ///

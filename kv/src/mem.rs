@@ -98,7 +98,7 @@ impl Store for MemStore {
         spec_of(self.schema, table, "purge").map(drop)
     }
 
-    fn checkpoint(&self, _: &Path) -> Result<bool, Error> {
+    fn copy_to(&self, _: &Path) -> Result<bool, Error> {
         Ok(false)
     }
 

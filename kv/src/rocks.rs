@@ -287,12 +287,12 @@ impl Store for RocksStore {
         self.check_health("purge")
     }
 
-    fn checkpoint(&self, dir: &Path) -> Result<bool, Error> {
+    fn copy_to(&self, dir: &Path) -> Result<bool, Error> {
         // A flush of our own first: its failure is told from one of the checkpoint's, and poisons.
         self.flush()?;
-        self.tables.checkpoint(dir)?;
+        self.tables.copy_to(dir)?;
         // As for a flush.
-        self.check_health("checkpoint")?;
+        self.check_health("copy_to")?;
         Ok(true)
     }
 
@@ -313,13 +313,13 @@ impl RocksReader {
     }
 
     /// Makes a store of its own in `dir` with what this reader sees; changes no byte of this one.
-    /// Otherwise as [`Store::checkpoint`].
+    /// Otherwise as [`Store::copy_to`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] when a file cannot be linked or copied.
-    pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
-        self.tables.checkpoint(dir.as_ref())
+    pub fn copy_to(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
+        self.tables.copy_to(dir.as_ref())
     }
 
     /// Bytes that the store's files take on disk.
@@ -407,8 +407,8 @@ struct Tables {
 impl Tables {
     /// Flushes are atomic over all tables (`atomic_flush`), and the manifest is copied up to what
     /// one moment had: so the copy is the state after some batch, as the store itself is.
-    fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
-        let operation = "checkpoint";
+    fn copy_to(&self, dir: &Path) -> Result<(), Error> {
+        let operation = "copy_to";
         let made = Checkpoint::new(&self.db).and_then(|made| made.create_checkpoint(dir));
         made.map_err(|error| rocks_error(operation, &error).at(dir))?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))

@@ -48,7 +48,7 @@ fn fill(store: &Path) {
         let assertions: Vec<_> = (0..ENTITIES)
             .map(|entity| {
                 // Some move.
-                let shift = if entity % 7 == 0 {
+                let shift = if entity.is_multiple_of(7) {
                     f64::from(round) * 0.01
                 } else {
                     0.0
@@ -101,7 +101,7 @@ fn marks_in(dir: &Path, marks: &HashSet<[u8; MARK]>) -> HashSet<[u8; MARK]> {
 
 /// What is erased: every third entity, all rounds or some of them.
 fn is_erased(entity: u16, round: u16) -> bool {
-    entity % 3 == 0 && (entity % 2 == 0 || round % 2 == 1)
+    entity.is_multiple_of(3) && (entity.is_multiple_of(2) || !round.is_multiple_of(2))
 }
 
 fn check(store: &Path, by: u64) {

@@ -136,7 +136,7 @@ impl Store for Layered {
         Ok(())
     }
 
-    fn checkpoint(&self, _: &std::path::Path) -> Result<bool, Error> {
+    fn copy_to(&self, _: &std::path::Path) -> Result<bool, Error> {
         Ok(false)
     }
 

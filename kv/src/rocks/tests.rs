@@ -747,7 +747,7 @@ fn a_checkpoint_beside_writers_is_the_state_after_some_batch() {
             }
         });
         for copy in &copies {
-            assert!(store.checkpoint(copy).unwrap());
+            assert!(store.copy_to(copy).unwrap());
         }
         writer.join().unwrap();
     });
@@ -770,7 +770,7 @@ fn a_checkpoint_beside_writers_is_the_state_after_some_batch() {
     copy.flush().unwrap();
     assert!(read_all(&store).unwrap() == whole);
     // What is there is never written over.
-    assert!(store.checkpoint(last).is_err());
+    assert!(store.copy_to(last).is_err());
 }
 
 #[test]
@@ -784,7 +784,7 @@ fn a_reader_gives_a_checkpoint_and_changes_no_byte() {
     let before = image(&dir);
     let reader = open_read_only(&dir).unwrap();
     let copy = root.path().join("copy");
-    reader.checkpoint(&copy).unwrap();
+    reader.copy_to(&copy).unwrap();
     assert!(image(&dir) == before);
     let expected = read_all(&reader).unwrap();
     drop(reader);

@@ -34,17 +34,10 @@ fn each_file(dir: &Path, look: &mut dyn FnMut(&Path, &[u8])) {
     }
 }
 
-#[test]
-fn a_hundred_versions_of_the_dutch_register() {
-    let Some(file) = data("bag_doesburg_pand_history.geojsonl.gz") else {
-        return;
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().join("net");
-    let name = store.to_str().unwrap();
+fn import(store: &str, file: &Path) {
     json(&[
         "import",
-        name,
+        store,
         file.to_str().unwrap(),
         "--id",
         "identificatie",
@@ -55,6 +48,45 @@ fn a_hundred_versions_of_the_dutch_register() {
         "--create",
         "--json",
     ]);
+}
+
+/// That the versions were stated, when and by which commit can be proven as before.
+fn prove_that_they_were_stated(net: &Net, chosen: &BTreeSet<usize>, all: &[Record]) {
+    let view = net.now_view().unwrap();
+    let key = SecretKey::from_seed("doesburg.example", Role::Log, &[7; 32]).unwrap();
+    let keys = Keys::new(vec![key.public()], Vec::new()).unwrap();
+    let mut note = Note::new(net.checkpoint().unwrap());
+    note.sign(&key).unwrap();
+    let options = HistoryOptions {
+        payloads: true,
+        ..HistoryOptions::default()
+    };
+    for at in chosen {
+        let (id, version) = (&all[*at].id, all[*at].version);
+        let proof = view
+            .prove_history(LayerId::MAIN, id, note.clone(), options)
+            .unwrap();
+        let report = verify(proof.encode().as_bytes(), &keys).unwrap();
+        let Shown::History(history) = report.shown else {
+            panic!("a history was asked for")
+        };
+        let shown = history
+            .versions
+            .iter()
+            .find(|shown| (shown.commit.number, shown.index) == (version.commit, version.index));
+        assert_eq!(shown.unwrap().payload, Payload::Erased, "{id} {version}");
+    }
+}
+
+#[test]
+fn a_hundred_versions_of_the_dutch_register() {
+    let Some(file) = data("bag_doesburg_pand_history.geojsonl.gz") else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("net");
+    let name = store.to_str().unwrap();
+    import(name, &file);
     let mut random = Random::seeded("erase");
     let ids: Vec<String> = crate::support::run::lines(&["query", name])
         .iter()
@@ -122,30 +154,7 @@ fn a_hundred_versions_of_the_dutch_register() {
         assert_eq!((record.payload.len(), record.erased), (0, Some(by)));
         assert_eq!(record.commitment, all[*at].commitment);
     }
-    // That they were stated, when and by which commit can be proven as before.
-    let key = SecretKey::from_seed("doesburg.example", Role::Log, &[7; 32]).unwrap();
-    let keys = Keys::new(vec![key.public()], Vec::new()).unwrap();
-    let mut note = Note::new(net.checkpoint().unwrap());
-    note.sign(&key).unwrap();
-    let options = HistoryOptions {
-        payloads: true,
-        ..HistoryOptions::default()
-    };
-    for at in &chosen {
-        let (id, version) = (&all[*at].id, all[*at].version);
-        let proof = view
-            .prove_history(LayerId::MAIN, id, note.clone(), options)
-            .unwrap();
-        let report = verify(proof.encode().as_bytes(), &keys).unwrap();
-        let Shown::History(history) = report.shown else {
-            panic!("a history was asked for")
-        };
-        let shown = history
-            .versions
-            .iter()
-            .find(|shown| (shown.commit.number, shown.index) == (version.commit, version.index));
-        assert_eq!(shown.unwrap().payload, Payload::Erased, "{id} {version}");
-    }
+    prove_that_they_were_stated(&net, &chosen, &all);
     drop(view);
     net.close().unwrap();
 
