@@ -597,18 +597,23 @@ impl Restoring<'_> {
         self.builder.bring_up_tables(&found, &tables_dir)?;
         let bytes = take_files(&tables_dir, TableFiles::Copied)?;
         self.check(&work, on_progress)?;
-        let marked = erased_after(found.recovery.frames(1)?, &found.spec, self.commit)?;
-        let erasure = if marked.is_empty() {
-            None
-        } else {
-            let commit = self.order_again(&work, &marked)?;
-            self.check(&work, on_progress)?;
-            Some(commit)
-        };
         let last = found.recovery.frames(self.commit)?.next().transpose()?;
         let written = match &last {
             Some(frame) if !frame.lost => decode_body(frame, Some(&found.spec))?.info.written,
             _ => Moment::MIN,
+        };
+        // From here on segments may be other files than those found.
+        let (made, left_out) = (
+            found.recovery.frames(1)?,
+            self.found.recovery.frames(self.commit + 1)?,
+        );
+        let erased = erased_after(made, left_out, &found.spec, self.commit)?;
+        let erasure = if erased.is_empty() {
+            None
+        } else {
+            let commit = self.order_again(&work, &erased)?;
+            self.check(&work, on_progress)?;
+            Some(commit)
         };
         let copied_bytes = bytes.copied + dir_len_bytes(&journal_dir)?;
         install(self.target, &work)?;

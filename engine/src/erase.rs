@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{Batch, Bytes, KeyRange, Read, Store, Table};
-use blocknet_wal::{Env, Found, Frame, FrameRef, Journal, SegmentRewrite, Survey};
+use blocknet_wal::{Env, Found, Frame, FrameRef, Frames, Journal, SegmentRewrite, Survey};
 
+use crate::body::Definition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key;
 use crate::open::{QUARANTINE_DIR, sync_dir};
@@ -261,15 +262,17 @@ impl Pending {
     }
 }
 
-/// The versions of a journal that are marked as erased by commits after `newest`: those of the net
-/// that this one was restored from.
+/// The versions up to commit `newest` that commits after it had erased, of a net that is restored to
+/// that commit: those that are marked so in its journal, and those that the commits left out order,
+/// which may not be carried through yet.
 pub(crate) fn erased_after(
-    frames: impl Iterator<Item = std::result::Result<Frame, blocknet_wal::Error>>,
+    kept: Frames,
+    left_out: Frames,
     spec: &NetSpec,
     newest: u64,
 ) -> Result<Vec<Version>> {
-    let mut versions = Vec::new();
-    for frame in frames {
+    let mut versions = BTreeSet::new();
+    for frame in kept {
         let frame = frame?;
         if frame.lost || frame.erasable.is_empty() {
             continue;
@@ -279,7 +282,22 @@ pub(crate) fn erased_after(
         let later = marks.into_iter().filter(|(_, by)| *by > newest);
         versions.extend(later.map(|(version, _)| version));
     }
-    Ok(versions)
+    for frame in left_out {
+        let frame = frame?;
+        if frame.lost {
+            continue;
+        }
+        let body = crate::open::decode_body(&frame, Some(spec))?;
+        versions.extend(
+            body.definitions
+                .iter()
+                .filter_map(|definition| match definition {
+                    Definition::Erasure(version) if version.commit <= newest => Some(*version),
+                    _ => None,
+                }),
+        );
+    }
+    Ok(versions.into_iter().collect())
 }
 
 /// What lies in quarantine, sorted.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use blocknet::geocode::NetSpec;
-use blocknet::verify::{Code, Depth, Finding};
+use blocknet::verify::{Code, Depth, Finding, Verification};
 use blocknet::{
     Assertion, Commit, Extent, LayerId, Moment, Net, NetBuilder, Settings, Valid, Version,
 };
@@ -123,7 +123,7 @@ fn check(store: &Path, by: u64) {
     }
     drop(view);
     drop(net);
-    let verified = builder().verify(store, Depth::Full, &|_| ()).unwrap();
+    let verified = verify(store);
     assert!(verified.is_clean(), "{:#?}", verified.findings);
     assert!(verified.erased > 0);
     let pending = |finding: &Finding| finding.code == Code::ErasurePending;
@@ -169,7 +169,7 @@ fn no_file_keeps_a_trace_and_nothing_brings_it_back() {
     // Not opened again yet: a copy made now still has them, and says so.
     let early = root.path().join("early");
     copy_dir(&store, &early);
-    let pending = builder().verify(&early, Depth::Full, &|_| ()).unwrap();
+    let pending = verify(&early);
     assert!(pending.is_clean(), "{:#?}", pending.findings);
     let unfinished = pending
         .findings
@@ -264,4 +264,64 @@ fn backups_follow_and_restoring_brings_nothing_back() {
         .unwrap();
     assert_eq!((made.commits, made.erasure), (by, None));
     check(&again, by);
+}
+
+#[test]
+fn a_net_of_one_segment_is_restored_to_a_commit_before_an_erasure() {
+    use blocknet::backup::{TableFiles, Until};
+    let root = tempfile::tempdir().unwrap();
+    let store = root.path().join("store");
+    let net = Net::create(&store, NetSpec::city()).unwrap();
+    for round in 0..5 {
+        let extent = Extent::flat(6.1, 52.0, 6.1001, 52.0001);
+        let state = Assertion::state(LayerId::MAIN, "a", extent, secret(0, round));
+        net.commit(&Commit::new("test", vec![state])).unwrap();
+    }
+    let erased = Version {
+        commit: 3,
+        index: 0,
+    };
+    net.erase(&[erased], &Commit::new("clerk", Vec::new()))
+        .unwrap();
+    net.close().unwrap();
+    // Once ordered and not carried through, once carried through.
+    let (early, kept) = (root.path().join("early"), root.path().join("backup"));
+    for to in [&early, &kept] {
+        Net::builder()
+            .backup(&store, to, TableFiles::Copied, &|_| ())
+            .unwrap();
+        Net::open(&store).unwrap().close().unwrap();
+    }
+    let mark = secret(0, 1).as_bytes()[6..6 + MARK].try_into().unwrap();
+    let marks = HashSet::from([mark]);
+    assert_eq!(marks_in(&early, &marks), marks);
+    for (from, to) in (3..=6).flat_map(|to| [(&early, to), (&kept, to)]) {
+        let name = from.file_name().unwrap().display();
+        let restored = root.path().join(format!("{name}-{to}"));
+        let made = Net::builder()
+            .restore(from, &restored, Until::Commit(to), &|_| ())
+            .unwrap();
+        assert_eq!((made.commits, made.erasure), (to, Some(to + 1)));
+        let net = Net::open(&restored).unwrap();
+        let view = net.now_view().unwrap();
+        let history = view.history(LayerId::MAIN, "a").unwrap();
+        assert_eq!(history[1].erased, Some(to + 1));
+        assert_eq!(view.newest_commit(), to + 1);
+        drop(view);
+        net.close().unwrap();
+        let verified = verify(&restored);
+        assert!(verified.is_clean(), "{:#?}", verified.findings);
+        assert_eq!(verified.erased, 1);
+        assert_eq!(marks_in(&restored, &marks), HashSet::new());
+    }
+    // Before the version there is nothing to erase.
+    let restored = root.path().join("restored-2");
+    let made = Net::builder()
+        .restore(&kept, &restored, Until::Commit(2), &|_| ())
+        .unwrap();
+    assert_eq!((made.commits, made.erasure), (2, None));
+}
+
+fn verify(store: &Path) -> Verification {
+    builder().verify(store, Depth::Full, &|_| ()).unwrap()
 }
