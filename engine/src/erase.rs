@@ -23,6 +23,10 @@ use crate::open::{QUARANTINE_DIR, sync_dir};
 use crate::record::{RowRef, SALT_LEN_BYTES, Version, erased_by, erased_salt};
 use crate::touched::{Defined, Touched};
 
+/// More versions than this, and all of `records` and `history` is compacted at once instead of the
+/// files around each of them: each costs a file or a few.
+const SINGLE_PURGES_MAX: u64 = 64;
+
 /// A version's row and where it stands.
 pub(crate) struct Stored {
     pub(crate) table: Table,
@@ -234,10 +238,16 @@ impl Pending {
         })?)
     }
 
-    /// Rids the files of the tables of what stood there before, and forgets that it had to be done.
-    pub(crate) fn purge(&self, store: &dyn Store, spec: &NetSpec) -> Result<()> {
+    /// Where the payloads stood in the tables. A live head that went to the history left its payload
+    /// behind in both.
+    fn ranges(&self, read: &dyn Read, spec: &NetSpec) -> Result<Vec<(Table, KeyRange)>> {
+        if self.len() > SINGLE_PURGES_MAX {
+            let whole = |table| (table, KeyRange::all());
+            return Ok(vec![whole(key::RECORDS), whole(key::HISTORY)]);
+        }
+        let mut ranges = Vec::new();
         for (commit, versions) in &self.versions {
-            let touched = Touched::load(store, spec, *commit)?;
+            let touched = Touched::load(read, spec, *commit)?;
             for index in versions.keys() {
                 let Some(record_key) = touched.versions.get(*index as usize) else {
                     continue;
@@ -246,11 +256,17 @@ impl Pending {
                     commit: *commit,
                     index: *index,
                 };
-                // A live head that went to the history left its payload behind in both.
-                let history_key = key::history(record_key, version);
-                store.purge(key::RECORDS, &only(record_key))?;
-                store.purge(key::HISTORY, &only(&history_key))?;
+                ranges.push((key::RECORDS, only(record_key)));
+                ranges.push((key::HISTORY, only(&key::history(record_key, version))));
             }
+        }
+        Ok(ranges)
+    }
+
+    /// Rids the files of the tables of what stood there before, and forgets that it had to be done.
+    pub(crate) fn purge(&self, store: &dyn Store, spec: &NetSpec) -> Result<()> {
+        for (table, range) in self.ranges(store, spec)? {
+            store.purge(table, &range)?;
         }
         let mut batch = Batch::new();
         for by in &self.by {

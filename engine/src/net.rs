@@ -360,9 +360,10 @@ impl Net {
     /// * [`ErrorKind::Poisoned`]: after an earlier failure, or durable but not applied.
     ///
     /// # Cost
-    /// One journal frame, one sync (shared), about fifteen small rows (a few more for a move), of which
-    /// up to four, or with bands six, go to the block's successors; independent of the net's size,
-    /// of how full the block is, and of the entity's history.
+    /// One journal frame, one sync (shared), about fifteen small rows (one more for every second
+    /// commit, a few more for a move), of which up to four, or with bands six, go to the block's
+    /// successors; independent of the net's size, of how full the block is, and of the entity's
+    /// history.
     pub fn commit(&self, commit: &Commit) -> Result<Receipt> {
         self.submit(commit)?.wait()
     }
