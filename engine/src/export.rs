@@ -120,6 +120,7 @@ impl Net {
         if sink(&checkpoint).is_ok() {
             *last = Some((checkpoint.size(), now));
             if self.writable().is_ok_and(Writable::is_on_disk) {
+                // The sink has it; a note that is not written overstates the exposure, no more.
                 drop(self.note_exported(&checkpoint));
             }
         }

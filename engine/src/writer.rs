@@ -279,9 +279,7 @@ impl Writer<'_> {
 
     /// Makes a commit that has the payloads of versions erased.
     pub(crate) fn erase(&self, versions: &[Version], commit: &Commit) -> Result<Built> {
-        commit.check()?;
-        let (recorded, basis) = self.recorded(commit)?;
-        let mut rows = Rows::new(self.spec, self.net, self.ledger.commit + 1, self.ledger);
+        let mut rows = self.rows();
         for version in versions {
             if let Some(by) = rows.erase(self.read, *version)? {
                 return Err(Error::invalid(format!(
@@ -289,25 +287,25 @@ impl Writer<'_> {
                 )));
             }
         }
-        let finished = rows.finish(
-            &Blocks::new(self.read, self.spec),
-            self.info(commit, recorded, basis),
-            BTreeMap::new(),
-        )?;
-        Ok(Built {
-            finished,
-            erasable: Vec::new(),
-        })
+        self.finish_without_versions(rows, commit)
     }
 
     /// Makes a commit of definitions.
     pub(crate) fn define(&self, definitions: Vec<Definition>, commit: &Commit) -> Result<Built> {
-        commit.check()?;
-        let (recorded, basis) = self.recorded(commit)?;
-        let mut rows = Rows::new(self.spec, self.net, self.ledger.commit + 1, self.ledger);
+        let mut rows = self.rows();
         for definition in definitions {
             rows.define(definition);
         }
+        self.finish_without_versions(rows, commit)
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows::new(self.spec, self.net, self.ledger.commit + 1, self.ledger)
+    }
+
+    fn finish_without_versions(&self, rows: Rows<'_>, commit: &Commit) -> Result<Built> {
+        commit.check()?;
+        let (recorded, basis) = self.recorded(commit)?;
         let finished = rows.finish(
             &Blocks::new(self.read, self.spec),
             self.info(commit, recorded, basis),

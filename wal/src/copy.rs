@@ -102,8 +102,8 @@ fn try_copy(env: &dyn Env, info: &SegmentInfo, tmp: &Path) -> Result<(u64, [u8; 
 /// Whether the directory `dir` has a segment of this number with the length, the first page (salt
 /// included) and the last frame of `info`.
 ///
-/// Two segments of one salt can differ only where bytes were changed in place: by an erasure in
-/// place, or by damage. What was written anew has another salt.
+/// Two segments of one salt can differ only where bytes were changed in place, by damage or by hand.
+/// What was written anew, as by an erasure, has another salt.
 ///
 /// # Errors
 /// [`ErrorKind::Io`](crate::ErrorKind::Io): a file cannot be read.
