@@ -1,12 +1,12 @@
 //! `blocknet keygen`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use blocknet_proof::{Role, SecretKey, write_new_pair};
 use serde::Serialize;
 
 use super::DONE;
-use super::error::Result;
+use super::error::{CliError, Result};
 use super::evidence::{at, file_error};
 use super::io::Io;
 
@@ -48,6 +48,13 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     } else {
         (Role::Log, "log")
     };
+    if let Some(store) = store_around(&args.file) {
+        return Err(CliError::usage(format!(
+            "{}: the file is inside the store {}; whoever can read the store could sign for it",
+            args.file.display(),
+            store.display()
+        )));
+    }
     let key = at(&args.file, SecretKey::generate(&args.name, role))?;
     let beside = write_new_pair(&args.file, &key)
         .map_err(|source| file_error("create this key or its .pub", &args.file, source))?;
@@ -71,4 +78,15 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         ))?;
     }
     Ok(DONE)
+}
+
+/// The store in whose directory a file lies, or would lie.
+fn store_around(file: &Path) -> Option<PathBuf> {
+    let parent = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let parent = parent.canonicalize().ok()?;
+    let is_store = |dir: &&Path| dir.join("journal").is_dir() && dir.join("LOCK").is_file();
+    parent.ancestors().find(is_store).map(Path::to_path_buf)
 }

@@ -45,6 +45,12 @@ fn keys_are_made_once_and_read_by_their_owner_only() {
         let ran = scene.ok("checkpoint net --key log.key");
         assert!(ran.err.contains("chmod 600"), "{}", ran.err);
     }
+    for inside in ["net/k", "net/journal/k"] {
+        let ran = scene.run(&format!("keygen {inside} --name other.example"));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("inside the store"), "{}", ran.err);
+        assert!(!scene.path(inside).exists());
+    }
     let before = text(&scene, "log.key");
     let again = scene.run("keygen log.key --name other.example");
     assert_eq!(again.code, 2, "{again:?}");
