@@ -196,27 +196,37 @@ pub(crate) fn key_of(place: &Place, depth: u8) -> Vec<u8> {
     key
 }
 
-/// The keys of `records` and `history` that are filed in the zone with this key.
-pub(crate) fn range_of_key(row_key: &[u8]) -> Result<KeyRange, Fault> {
-    let wrong = Fault::Value {
-        what: "key of a zone",
+/// Whether a place lies in the zone with this key, of its level.
+pub(crate) fn holds(row_key: &[u8], place: &Place) -> bool {
+    let (Some((&[_, depth], cell)), Some(code)) =
+        (row_key.split_first_chunk(), place.as_bytes().get(1..))
+    else {
+        return false;
     };
-    let (&[level, depth], cell) = row_key.split_first_chunk().ok_or(wrong)?;
-    if cell.len() != usize::from(depth.div_ceil(2)) {
-        return Err(wrong);
+    let half = depth % 2;
+    let whole = usize::from(depth / 2);
+    cell.get(..whole) == code.get(..whole)
+        && (half == 0
+            || matches!((cell.get(whole), code.get(whole)), (Some(a), Some(b)) if *a == *b & 0xf0))
+}
+
+/// Checks that a key is one that a commit writes.
+pub(crate) fn check_key(spec: &NetSpec, row_key: &[u8]) -> Result<(), Fault> {
+    let sound = row_key
+        .split_first_chunk()
+        .is_some_and(|(&[level, depth], cell)| {
+            level <= spec.planar_digits()
+                && zone_depths(level).any(|kept| kept == depth)
+                && cell.len() == usize::from(depth.div_ceil(2))
+                && (depth % 2 == 0 || cell.last().is_some_and(|last| last & 0x0f == 0))
+        });
+    if sound {
+        Ok(())
+    } else {
+        Err(Fault::Value {
+            what: "key of a zone",
+        })
     }
-    let mut start = vec![level];
-    start.extend_from_slice(cell);
-    if depth % 2 == 0 {
-        return Ok(KeyRange::prefix(&start));
-    }
-    // The last digit is the high half of the last byte: fifteen more begin with it.
-    let mut last = start.clone();
-    if let Some(byte) = last.last_mut() {
-        *byte |= 0x0f;
-    }
-    let end = KeyRange::prefix(&last).end;
-    Ok(KeyRange { start, end })
 }
 
 /// Keys of the zones of a level and depth from cell `first` to cell `last`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use blocknet_geocode::Block;
-use blocknet_kv::{KeyRange, Table};
+use blocknet_kv::{Cursor, KeyRange, Read, Table};
 
 use crate::apply::encode_net;
 use crate::block::Held;
@@ -161,7 +161,7 @@ impl Job<'_> {
     }
 
     fn versions(&mut self, table: Table) -> Result<()> {
-        let mut zones = Zones::new(table);
+        let mut zones = Zones::new(table, self.tables.read);
         let mut erasures = Erasures::default();
         self.each(table, |job, row_key, value| {
             let place = match Place::of_key(row_key, &job.run.spec) {
@@ -621,29 +621,12 @@ impl Job<'_> {
         })
     }
 
-    /// Zones of cells in which nothing is filed; those with something are checked with the rows.
+    /// Whether the rows of `zones` can be decoded; what they count is checked with the rows counted.
     fn zones(&mut self) -> Result<()> {
-        let read = self.tables.read;
         self.each(key::ZONES, |job, row_key, value| {
-            let (rows, range) = match zone::decode(value)
-                .and_then(|(rows, _)| Ok((rows, zone::range_of_key(row_key)?)))
-            {
-                Ok(decoded) => decoded,
-                Err(fault) => {
-                    job.broken(key::ZONES, row_key, fault);
-                    return Ok(());
-                }
-            };
-            for (table, count) in [(key::RECORDS, rows.live), (key::HISTORY, rows.past)] {
-                if count == 0 {
-                    continue;
-                }
-                let empty = read
-                    .cursor(table, &range)
-                    .map(|cursor| cursor.entry().is_none());
-                if Self::unless_damaged(empty.map_err(Into::into))? == Some(true) {
-                    job.zone(row_key, count, 0);
-                }
+            let sound = zone::check_key(&job.run.spec, row_key).and_then(|()| zone::decode(value));
+            if let Err(fault) = sound {
+                job.broken(key::ZONES, row_key, fault);
             }
             Ok(())
         })
@@ -816,75 +799,154 @@ struct Group {
     tracks: Vec<Track>,
 }
 
-/// Counts the rows of one table by zone. Rows come in the order of places, so the rows of a zone
-/// of a level follow each other.
-struct Zones {
+/// Counts the rows of one table by zone, and holds the counts against the rows of `zones`. Rows come
+/// in the order of places, so the rows of a zone of a level follow each other, and the zones of a
+/// depth do: each depth of a level has a cursor of its own that is read along.
+struct Zones<'a> {
     table: Table,
-    /// By depth: the zone being counted.
-    open: BTreeMap<(u8, u8), (Vec<u8>, u64, Heights)>,
+    read: &'a dyn Read,
+    /// By level and depth.
+    open: BTreeMap<(u8, u8), Depth<'a>>,
 }
 
-impl Zones {
-    fn new(table: Table) -> Self {
+/// The zones of one depth of a level.
+struct Depth<'a> {
+    /// At the stored row of the zone being counted or behind it; none once `zones` cannot be read.
+    stored: Option<Box<dyn Cursor + 'a>>,
+    /// The zone being counted.
+    row_key: Vec<u8>,
+    count: u64,
+    heights: Heights,
+}
+
+impl<'a> Zones<'a> {
+    fn new(table: Table, read: &'a dyn Read) -> Self {
         Self {
             table,
+            read,
             open: BTreeMap::new(),
         }
     }
 
     fn add(&mut self, job: &Job<'_>, place: &Place, heights: Heights) -> Result<()> {
         for depth in zone::zone_depths(place.level()) {
-            let row_key = zone::key_of(place, depth);
             let slot = (place.level(), depth);
-            let is_new = match self.open.get_mut(&slot) {
-                Some((open, count, bounds)) if *open == row_key => {
-                    *count += 1;
-                    *bounds = bounds.join(heights);
-                    false
+            if let Some(open) = self.open.get_mut(&slot) {
+                if zone::holds(&open.row_key, place) {
+                    open.count += 1;
+                    open.heights = open.heights.join(heights);
+                    continue;
                 }
-                _ => true,
-            };
-            if is_new && let Some(done) = self.open.insert(slot, (row_key, 1, heights)) {
-                self.check(job, &done)?;
+                open.check(job, self.table)?;
+                open.row_key = zone::key_of(place, depth);
+                open.count = 1;
+                open.heights = heights;
+                continue;
+            }
+            let mut opened = Depth::new(self.read, slot)?;
+            opened.row_key = zone::key_of(place, depth);
+            opened.count = 1;
+            opened.heights = heights;
+            self.open.insert(slot, opened);
+        }
+        Ok(())
+    }
+
+    /// After the last row: what is left of `zones` must count none.
+    fn finish(mut self, job: &Job<'_>) -> Result<()> {
+        for level in 0..=job.run.spec.planar_digits() {
+            for depth in zone::zone_depths(level) {
+                let slot = (level, depth);
+                let mut rest = match self.open.remove(&slot) {
+                    Some(mut open) => {
+                        open.check(job, self.table)?;
+                        open
+                    }
+                    None => Depth::new(self.read, slot)?,
+                };
+                rest.row_key.clear();
+                rest.pass(job, self.table)?;
             }
         }
         Ok(())
     }
+}
 
-    fn finish(self, job: &Job<'_>) -> Result<()> {
-        self.open
-            .values()
-            .try_for_each(|done| self.check(job, done))
+impl<'a> Depth<'a> {
+    fn new(read: &'a dyn Read, (level, depth): (u8, u8)) -> Result<Self> {
+        let range = KeyRange::prefix(&[level, depth]);
+        let stored = read.cursor(key::ZONES, &range).map_err(Into::into);
+        Ok(Self {
+            stored: Job::unless_damaged(stored)?,
+            row_key: Vec::new(),
+            count: 0,
+            heights: Heights::NONE,
+        })
     }
 
-    fn check(&self, job: &Job<'_>, done: &(Vec<u8>, u64, Heights)) -> Result<()> {
-        let (row_key, count, heights) = done;
-        let stored = job.tables.read.get(key::ZONES, row_key).map_err(Into::into);
-        let Some(stored) = Job::unless_damaged(stored)? else {
+    /// Compares the zone that was counted with its stored row.
+    fn check(&mut self, job: &Job<'_>, table: Table) -> Result<()> {
+        if !self.pass(job, table)? {
             return Ok(());
-        };
-        let Some(stored) = stored else {
-            job.zone(row_key, 0, *count);
+        }
+        let entry = self.stored.as_ref().and_then(|stored| stored.entry());
+        let Some((_, value)) = entry.filter(|(row_key, _)| *row_key == self.row_key) else {
+            job.zone(&self.row_key, 0, self.count);
             return Ok(());
         };
         // One that cannot be decoded is reported where its table is run through.
-        let Ok((rows, bounds)) = zone::decode(&stored) else {
-            return Ok(());
-        };
-        let found = if self.table == key::RECORDS {
-            rows.live
-        } else {
-            rows.past
-        };
-        if found != *count {
-            job.zone(row_key, found, *count);
-        } else if bounds.join(*heights) != bounds {
-            job.run.report(
-                Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
-                    .row("zones", row_key)
-                    .expected("altitudes that hold those of its rows"),
-            );
+        if let Ok((rows, bounds)) = zone::decode(value) {
+            let found = filed_in(table, rows);
+            if found != self.count {
+                job.zone(&self.row_key, found, self.count);
+            } else if bounds.join(self.heights) != bounds {
+                job.run.report(
+                    Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
+                        .row("zones", &self.row_key)
+                        .expected("altitudes that hold those of its rows"),
+                );
+            }
+        }
+        self.advance()
+    }
+
+    /// Passes over stored rows before the zone that was counted, in which there must be nothing; all
+    /// that are left if none is being counted. False where they cannot be read.
+    fn pass(&mut self, job: &Job<'_>, table: Table) -> Result<bool> {
+        while let Some(stored) = &self.stored {
+            let Some((row_key, value)) = stored.entry() else {
+                return Ok(true);
+            };
+            if !self.row_key.is_empty() && row_key >= &self.row_key[..] {
+                return Ok(true);
+            }
+            if let Ok((rows, _)) = zone::decode(value)
+                && filed_in(table, rows) != 0
+            {
+                job.zone(row_key, filed_in(table, rows), 0);
+            }
+            self.advance()?;
+        }
+        // Reported where the table is run through.
+        Ok(false)
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if let Some(stored) = &mut self.stored {
+            let advanced = stored.advance().map_err(Into::into);
+            if Job::unless_damaged(advanced)?.is_none() {
+                self.stored = None;
+            }
         }
         Ok(())
+    }
+}
+
+/// What a zone counts of one table.
+fn filed_in(table: Table, rows: Rows) -> u64 {
+    if table == key::RECORDS {
+        rows.live
+    } else {
+        rows.past
     }
 }
