@@ -12,13 +12,62 @@ use crate::hash::Hash;
 use crate::key;
 use crate::linking::decode_block;
 
+use super::rows::each_row;
+
 /// Versions kept in memory, of all blocks together.
 const VERSIONS_MAX: usize = 400_000;
 
+/// Blocks whose ranks are kept in memory.
+const RANKS_MAX: usize = 400_000;
+
+/// How a block entered the net.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    round: u32,
+    created: u64,
+}
+
+/// The rank of every block of a net: what directions and edges hang on, without its versions.
+pub(super) struct Ranks(HashMap<Block, Rank>);
+
+impl Ranks {
+    /// Runs through `blocks` once. `None` for more than [`RANKS_MAX`] blocks and where a row is
+    /// damaged: then blocks are read as they are asked for.
+    ///
+    /// # Errors
+    /// Only when the operating system fails.
+    pub(super) fn load(read: &dyn Read, spec: &NetSpec) -> Result<Option<Self>> {
+        let mut ranks = HashMap::new();
+        let mut is_whole = true;
+        let mut last = Vec::new();
+        let row = &mut |row_key: &[u8], value: &[u8]| {
+            let Some((packed, _)) = row_key.split_last_chunk::<8>() else {
+                is_whole = false;
+                return Ok(());
+            };
+            if last == packed || ranks.len() > RANKS_MAX {
+                return Ok(());
+            }
+            last.clear();
+            last.extend_from_slice(packed);
+            match decode_block(spec, row_key, value) {
+                Ok((block, version)) => {
+                    let (round, created) = (version.round, version.created);
+                    ranks.insert(block, Rank { round, created });
+                }
+                Err(_) => is_whole = false,
+            }
+            Ok(())
+        };
+        let mut gaps = 0;
+        each_row(read, key::BLOCKS, &KeyRange::all(), row, &mut |_| gaps += 1)?;
+        Ok((is_whole && gaps == 0 && ranks.len() <= RANKS_MAX).then_some(Self(ranks)))
+    }
+}
+
 /// All versions of one block.
 pub(super) struct Versions {
-    pub(super) round: u32,
-    pub(super) created: u64,
+    rank: Rank,
     /// Newest first.
     list: Vec<Held>,
 }
@@ -32,25 +81,23 @@ impl Versions {
     pub(super) fn newest(&self) -> Option<Held> {
         self.list.first().copied()
     }
-
-    fn rank(&self, block: &Block) -> (u32, u64, Block) {
-        (self.round, self.created, *block)
-    }
 }
 
 /// Reads blocks and keeps those read last: neighbours are near in the order of keys.
 pub(super) struct Surroundings<'a> {
     read: &'a dyn Read,
     spec: &'a NetSpec,
+    ranks: Option<&'a Ranks>,
     blocks: HashMap<Block, Option<Rc<Versions>>>,
     versions: usize,
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn new(read: &'a dyn Read, spec: &'a NetSpec) -> Self {
+    pub(super) fn new(read: &'a dyn Read, spec: &'a NetSpec, ranks: Option<&'a Ranks>) -> Self {
         Self {
             read,
             spec,
+            ranks,
             blocks: HashMap::new(),
             versions: 0,
         }
@@ -66,14 +113,13 @@ impl<'a> Surroundings<'a> {
         let mut found: Option<Versions> = None;
         while let Some((row_key, value)) = cursor.entry() {
             let (_, version) = decode_block(self.spec, row_key, value)?;
-            found
-                .get_or_insert(Versions {
-                    round: version.round,
-                    created: version.created,
-                    list: Vec::new(),
-                })
-                .list
-                .push(version.held());
+            let rank = Rank {
+                round: version.round,
+                created: version.created,
+            };
+            let list = Vec::new();
+            let versions = found.get_or_insert(Versions { rank, list });
+            versions.list.push(version.held());
             cursor.advance()?;
         }
         let found = found.map(Rc::new);
@@ -87,22 +133,47 @@ impl<'a> Surroundings<'a> {
         Ok(found)
     }
 
-    /// Predecessors of a block after `commit`, or its successors, as genes name them: sorted.
-    pub(super) fn neighbours(
+    fn rank(&mut self, block: &Block) -> Result<Option<Rank>> {
+        match self.ranks {
+            Some(ranks) => Ok(ranks.0.get(block).copied()),
+            None => Ok(self.block(block)?.map(|versions| versions.rank)),
+        }
+    }
+
+    /// The neighbours that come before a block of this rank, or after it, and were in the net after
+    /// `commit`.
+    fn beside(
         &mut self,
         block: &Block,
-        rank: (u32, u64, Block),
+        rank: Rank,
         commit: u64,
         before: bool,
+    ) -> Result<Vec<Block>> {
+        let mut found = Vec::with_capacity(4);
+        for side in self.spec.block_neighbours(block).into_iter().flatten() {
+            if let Some(other) = self.rank(&side)?
+                && other.created <= commit
+                && ((other, side) < (rank, *block)) == before
+            {
+                found.push(side);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a version of a block made by `commit` must hold of its predecessors, given how the block
+    /// entered the net; sorted.
+    pub(super) fn genes(
+        &mut self,
+        block: &Block,
+        round: u32,
+        created: u64,
+        commit: u64,
     ) -> Result<Vec<Gene>> {
         let mut genes = Vec::with_capacity(4);
-        for side in self.spec.block_neighbours(block).into_iter().flatten() {
-            let Some(versions) = self.block(&side)? else {
-                continue;
-            };
-            if (versions.rank(&side) < rank) == before
-                && let Some(Held { commit, hash }) = versions.at(commit)
-            {
+        for side in self.beside(block, Rank { round, created }, commit, true)? {
+            let versions = self.block(&side)?;
+            if let Some(Held { commit, hash }) = versions.and_then(|versions| versions.at(commit)) {
                 genes.push(Gene {
                     block: side,
                     commit,
@@ -114,20 +185,20 @@ impl<'a> Surroundings<'a> {
         Ok(genes)
     }
 
-    /// The same for a block of the net, by its own rank; none for one that is not in it.
-    pub(super) fn around(&mut self, block: &Block, commit: u64, before: bool) -> Result<Vec<Gene>> {
-        match self.block(block)? {
-            Some(own) => self.neighbours(block, own.rank(block), commit, before),
+    /// The predecessors of a block after `commit`; none for one that is not in the net.
+    pub(super) fn predecessors(&mut self, block: &Block, commit: u64) -> Result<Vec<Block>> {
+        match self.rank(block)? {
+            Some(own) => self.beside(block, own, commit, true),
             None => Ok(Vec::new()),
         }
     }
 
     /// Whether no block supervised this one after `commit`, when it was in the net.
     pub(super) fn is_edge(&mut self, block: &Block, commit: u64) -> Result<bool> {
-        let Some(own) = self.block(block)? else {
+        let Some(own) = self.rank(block)? else {
             return Ok(false);
         };
-        Ok(own.created <= commit && self.around(block, commit, false)?.is_empty())
+        Ok(own.created <= commit && self.beside(block, own, commit, false)?.is_empty())
     }
 }
 
@@ -145,9 +216,9 @@ pub(super) fn registry_changes(
         if !created {
             continue;
         }
-        for predecessor in around.around(&block, number, true)? {
-            if around.is_edge(&predecessor.block, number.saturating_sub(1))? {
-                changes.insert(predecessor.block, None);
+        for predecessor in around.predecessors(&block, number)? {
+            if around.is_edge(&predecessor, number.saturating_sub(1))? {
+                changes.insert(predecessor, None);
             }
         }
     }

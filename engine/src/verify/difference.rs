@@ -2,6 +2,7 @@
 
 use blocknet_kv::Read;
 
+use crate::block::Held;
 use crate::entity::Path;
 use crate::error::Hex;
 use crate::key;
@@ -60,8 +61,11 @@ pub(super) fn difference(
         (_, _, 0) => Code::RowMissing,
         _ => Code::RowDiffers,
     };
-    if let Class::ErasedRow | Class::ErasedFrame = class {
-        return erasure(run, read, class, row_key, both);
+    match class {
+        Class::ErasedRow | Class::ErasedFrame => return erasure(run, read, class, row_key, both),
+        Class::Link => return link(run, read, row_key, both),
+        Class::Edge => return edge(run, read, row_key, both),
+        _ => {}
     }
     let mut finding = Finding::new(Side::Tables, code, Remedy::Journal);
     if code == Code::RowDiffers || code == Code::VersionChain {
@@ -127,7 +131,60 @@ pub(super) fn difference(
             finding.entity = key::parse_entity(row_key).ok();
             Some(finding.row("entities", row_key))
         }
-        Class::ErasedRow | Class::ErasedFrame => None,
+        Class::ErasedRow | Class::ErasedFrame | Class::Link | Class::Edge => None,
+    }
+}
+
+/// What a block holds of a predecessor is not what the rows of `blocks` say.
+fn link(run: &Run<'_>, read: &dyn Read, row_key: &[u8], both: &Both) -> Option<Finding> {
+    let (successor, predecessor) = key::split_link(&run.spec, row_key).ok()?;
+    let mut finding = Finding::new(Side::Tables, Code::Link, Remedy::Journal).row("links", row_key);
+    finding.block = Some(predecessor);
+    let held = |values: &[Vec<u8>]| values.first().and_then(|value| Held::decode(value).ok());
+    match (held(&both.journal), held(&both.tables)) {
+        (Some(expected), found) => {
+            // One that cannot be read or decoded is reported where its table is run through.
+            if found.is_none() && !matches!(read.get(key::LINKS, row_key), Ok(None)) {
+                return None;
+            }
+            finding = finding.commit(expected.commit).expected(expected.hash);
+            Some(match found {
+                Some(found) => finding.found(found.hash),
+                None => finding.found("no row"),
+            })
+        }
+        // Nor can be judged what hangs on a damaged row of `blocks`, reported there.
+        (None, found) => {
+            run.surroundings(read)
+                .predecessors(&successor, u64::MAX)
+                .ok()?;
+            let finding = finding.expected("no row");
+            Some(match found {
+                Some(found) => finding.commit(found.commit),
+                None => finding,
+            })
+        }
+    }
+}
+
+/// What the registry holds of a block is not what the rows of `blocks` say.
+fn edge(run: &Run<'_>, read: &dyn Read, row_key: &[u8], both: &Both) -> Option<Finding> {
+    let block = key::parse_edge(&run.spec, row_key).ok()?;
+    let mut finding =
+        Finding::new(Side::Tables, Code::Registry, Remedy::Journal).row("edges", row_key);
+    finding.block = Some(block);
+    let held = |values: &[Vec<u8>]| values.first().and_then(|value| Held::decode(value).ok());
+    match (held(&both.journal), held(&both.tables)) {
+        (Some(expected), found) => {
+            if found.is_none() && !matches!(read.get(key::EDGES, row_key), Ok(None)) {
+                return None;
+            }
+            Some(finding.commit(expected.commit))
+        }
+        (None, _) => {
+            run.surroundings(read).is_edge(&block, u64::MAX).ok()?;
+            Some(finding.expected("no row"))
+        }
     }
 }
 

@@ -185,9 +185,7 @@ impl SegmentJob<'_> {
     )]
     pub(super) fn segment(&mut self, number: u64) -> Result<SegmentScan> {
         let mut scan = SegmentScan::new(number);
-        let mut around = self
-            .read
-            .map(|read| Surroundings::new(read, &self.run.spec));
+        let mut around = self.read.map(|read| self.run.surroundings(read));
         // Hash and registry head of the commit before, where it was just looked at.
         let mut before: Option<(u64, Hash, Hash)> = None;
         let mut last: Option<u64> = None;

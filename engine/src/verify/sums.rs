@@ -27,6 +27,10 @@ pub(super) enum Class {
     Commit,
     /// A row of `blocks`, but previous hash and genes.
     Block,
+    /// What a block holds of a predecessor, by the rows of `blocks` and in `links`.
+    Link,
+    /// What the registry holds of a block, by the rows of `blocks` and in `edges`.
+    Edge,
     /// The hash of one version of an entity, as it is and as what follows names it.
     Chain,
     /// A live head, in `records` and as its entity's head names it.
@@ -39,35 +43,39 @@ pub(super) enum Class {
     ErasedFrame,
 }
 
-const CLASSES: usize = 11;
+const CLASSES: usize = 13;
 
 /// The keys that rows are hashed with in one run.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    bucket: RandomState,
-    token: RandomState,
+    state: RandomState,
 }
 
 impl Keys {
     pub(super) fn new() -> Self {
         Self {
-            bucket: RandomState::new(),
-            token: RandomState::new(),
+            state: RandomState::new(),
         }
     }
 
-    fn bucket(&self, key: &[u8]) -> usize {
-        let mut hasher = self.bucket.build_hasher();
-        hasher.write(key);
-        usize::try_from(hasher.finish() % BUCKETS as u64).unwrap_or(0)
-    }
-
-    fn token(&self, key: &[u8], value: &[u8]) -> u64 {
-        let mut hasher = self.token.build_hasher();
+    fn hash_key(&self, key: &[u8]) -> (usize, impl Hasher + use<>) {
+        let mut hasher = self.state.build_hasher();
         hasher.write_usize(key.len());
         hasher.write(key);
+        let bucket = usize::try_from(hasher.finish() % BUCKETS as u64).unwrap_or(0);
+        (bucket, hasher)
+    }
+
+    fn bucket(&self, key: &[u8]) -> usize {
+        self.hash_key(key).0
+    }
+
+    /// The bucket of a row, and its hash.
+    fn token(&self, key: &[u8], value: &[u8]) -> (usize, u64) {
+        // The hash of the key may be asked and then continued.
+        let (bucket, mut hasher) = self.hash_key(key);
         hasher.write(value);
-        hasher.finish()
+        (bucket, hasher.finish())
     }
 }
 
@@ -132,12 +140,12 @@ impl Sums {
 
 impl Sink for Sums {
     fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]) {
-        let token = self.keys.token(key, value);
+        let (bucket, token) = self.keys.token(key, value);
         let token = match side {
             Side::Journal => token,
             Side::Tables => token.wrapping_neg(),
         };
-        let bucket = &mut self.buckets[class as usize * BUCKETS + self.keys.bucket(key)];
+        let bucket = &mut self.buckets[class as usize * BUCKETS + bucket];
         bucket.sum = bucket.sum.wrapping_add(token);
         bucket.rows = bucket.rows.saturating_add(1);
     }

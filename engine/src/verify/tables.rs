@@ -6,7 +6,7 @@ use blocknet_geocode::Block;
 use blocknet_kv::{Cursor, KeyRange, Read, Table};
 
 use crate::apply::encode_net;
-use crate::block::Held;
+use crate::block::{BlockVersion, Held};
 use crate::entity::{Head, Path, Track, run_len};
 use crate::erase;
 use crate::error::{ErrorKind, Fault, Result};
@@ -421,7 +421,7 @@ impl Job<'_> {
 
     fn blocks(&mut self) -> Result<()> {
         let (run, tables) = (self.run, self.tables);
-        let mut around = Surroundings::new(tables.read, &run.spec);
+        let mut around = run.surroundings(tables.read);
         let mut heads: BTreeMap<u64, Option<Hash>> = BTreeMap::new();
         // The row before, which is the next newer one of its block or another block's oldest.
         let mut newer: Option<Newer> = None;
@@ -464,7 +464,7 @@ impl Job<'_> {
                 _ => {}
             }
             if Self::newest_block(&mut around, &block, commit)? {
-                Self::unless_damaged(job.held(&mut around, &block, version.held()))?;
+                Self::unless_damaged(job.emit_held(&mut around, &block, &version))?;
             }
             newer = Some(Newer {
                 block,
@@ -479,8 +479,8 @@ impl Job<'_> {
             if hash != version.hash {
                 run.report(finding(Code::BlockHash).expected(hash).found(version.hash));
             }
-            let rank = version.rank(&block);
-            let genes = Self::unless_damaged(around.neighbours(&block, rank, commit, true))?;
+            let genes = around.genes(&block, version.round, version.created, commit);
+            let genes = Self::unless_damaged(genes)?;
             job.totals.genes += version.genes.len() as u64;
             if let Some(genes) = genes
                 && genes != version.genes
@@ -528,94 +528,50 @@ impl Job<'_> {
         Ok(newest.is_some_and(|newest| newest.commit == commit))
     }
 
-    /// Checks what a block holds of its predecessors, and whether the registry holds it.
-    fn held(&self, around: &mut Surroundings<'_>, block: &Block, held: Held) -> Result<()> {
-        let read = self.tables.read;
-        for gene in around.around(block, u64::MAX, true)? {
+    /// Hands out what a block must hold of its predecessors, and the registry of it.
+    fn emit_held(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        block: &Block,
+        newest: &BlockVersion,
+    ) -> Result<()> {
+        for gene in around.genes(block, newest.round, newest.created, u64::MAX)? {
             let row_key = key::link(block, &gene.block);
-            let finding = || {
-                Finding::new(Side::Tables, Code::Link, Remedy::Journal)
-                    .row("links", &row_key)
-                    .commit(gene.commit)
-                    .block(gene.block)
-                    .expected(gene.hash)
+            let held = Held {
+                commit: gene.commit,
+                hash: gene.hash,
             };
-            match read.get(key::LINKS, &row_key)? {
-                None => self.run.report(finding().found("no row")),
-                Some(value) => match Held::decode(&value) {
-                    Ok(held) if (held.commit, held.hash) == (gene.commit, gene.hash) => {}
-                    Ok(held) => self.run.report(finding().found(held.hash)),
-                    // Reported where the table is run through.
-                    Err(_) => {}
-                },
-            }
+            self.sink
+                .row(Side::Journal, Class::Link, &row_key, &held.encode());
         }
-        let row_key = block.to_packed();
-        let is_edge = around.around(block, u64::MAX, false)?.is_empty();
-        let stored = read.get(key::EDGES, row_key.as_ref())?;
-        let stored = stored.map(|value| Held::decode(&value).ok());
-        let agrees = match stored {
-            None => !is_edge,
-            Some(None) => true, // reported where the table is run through
-            Some(Some(stored)) => is_edge && stored == held,
-        };
-        if !agrees {
-            self.run.report(
-                Finding::new(Side::Tables, Code::Registry, Remedy::Journal)
-                    .row("edges", row_key.as_ref())
-                    .commit(held.commit)
-                    .block(*block),
-            );
+        if around.is_edge(block, u64::MAX)? {
+            let row_key = block.to_packed();
+            let held = newest.held().encode();
+            self.sink
+                .row(Side::Journal, Class::Edge, row_key.as_ref(), &held);
         }
         Ok(())
     }
 
-    /// Rows of `links` that should not be there; those that should are checked with their blocks.
+    /// Rows that follow from `blocks`, held against it in the sums.
     fn links(&mut self) -> Result<()> {
-        let (run, tables) = (self.run, self.tables);
-        let mut around = Surroundings::new(tables.read, &run.spec);
+        let run = self.run;
         self.each(key::LINKS, |job, row_key, value| {
-            let (successor, predecessor, held) = match decode_link(&run.spec, row_key, value) {
-                Ok(decoded) => decoded,
-                Err(error) => {
-                    job.broken(key::LINKS, row_key, error);
-                    return Ok(());
-                }
-            };
-            let before = Self::unless_damaged(around.around(&successor, u64::MAX, true))?;
-            if before.is_some_and(|before| before.iter().all(|gene| gene.block != predecessor)) {
-                run.report(
-                    Finding::new(Side::Tables, Code::Link, Remedy::Journal)
-                        .row("links", row_key)
-                        .commit(held.commit)
-                        .block(predecessor)
-                        .expected("no row"),
-                );
+            match decode_link(&run.spec, row_key, value) {
+                Ok(_) => job.sink.row(Side::Tables, Class::Link, row_key, value),
+                Err(error) => job.broken(key::LINKS, row_key, error),
             }
             Ok(())
         })
     }
 
+    /// As [`Job::links`].
     fn edges(&mut self) -> Result<()> {
-        let (run, tables) = (self.run, self.tables);
-        let mut around = Surroundings::new(tables.read, &run.spec);
+        let run = self.run;
         self.each(key::EDGES, |job, row_key, value| {
-            let block = key::parse_edge(&run.spec, row_key)
-                .and_then(|block| Held::decode(value).map(|_| block));
-            let block = match block {
-                Ok(block) => block,
-                Err(fault) => {
-                    job.broken(key::EDGES, row_key, fault);
-                    return Ok(());
-                }
-            };
-            if Self::unless_damaged(around.block(&block))?.is_some_and(|found| found.is_none()) {
-                run.report(
-                    Finding::new(Side::Tables, Code::Registry, Remedy::Journal)
-                        .row("edges", row_key)
-                        .block(block)
-                        .expected("no row"),
-                );
+            match key::parse_edge(&run.spec, row_key).and_then(|_| Held::decode(value)) {
+                Ok(_) => job.sink.row(Side::Tables, Class::Edge, row_key, value),
+                Err(fault) => job.broken(key::EDGES, row_key, fault),
             }
             Ok(())
         })
