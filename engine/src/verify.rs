@@ -48,7 +48,7 @@ pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
 pub(crate) use rows::{Gap, each_row};
 
-use around::{Ranks, Surroundings};
+use around::{Blocks, Surroundings};
 use content::{Content, Erasures, payloads, rebuild};
 use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
@@ -211,8 +211,8 @@ pub(crate) struct Run<'a> {
     broken: Ranges,
     /// In the second round, which only lists rows.
     quiet: bool,
-    /// How the blocks of the tables entered the net, if that fits into memory.
-    ranks: Option<Ranks>,
+    /// The blocks of the tables, if they fit into memory.
+    blocks: Option<Blocks>,
     bytes: AtomicU64,
     bytes_expected: u64,
     on_progress: &'a OnProgress<'a>,
@@ -239,7 +239,7 @@ impl Run<'_> {
     }
 
     fn surroundings<'a>(&'a self, read: &'a dyn Read) -> Surroundings<'a> {
-        Surroundings::new(read, &self.spec, self.ranks.as_ref())
+        Surroundings::new(read, &self.spec, self.blocks.as_ref())
     }
 
     fn is_lost(&self, commit: u64) -> bool {
@@ -405,7 +405,7 @@ impl<'a> Verifier<'a> {
             lost: Ranges::default(),
             broken: Ranges::default(),
             quiet: false,
-            ranks: None,
+            blocks: None,
             bytes: AtomicU64::new(0),
             bytes_expected: self.bytes_expected(survey.as_ref(), &segments),
             on_progress,
@@ -416,7 +416,7 @@ impl<'a> Verifier<'a> {
             return Ok(self.finish(run.findings.into_inner()));
         }
         if let (Some(read), Some(_)) = (self.read(), &ledger) {
-            run.ranks = Ranks::load(read, &spec)?;
+            run.blocks = Blocks::load(read, &spec)?;
         }
         let keys = Keys::new();
         let mut sums = self.add_journal(&run, survey.as_ref(), &segments, &keys);

@@ -149,6 +149,27 @@ pub trait Read: Send + Sync {
     ///
     /// As for [`Read::get`].
     fn last(&self, table: Table, range: &KeyRange) -> Result<Option<(Bytes, Bytes)>, Error>;
+
+    /// A cursor as [`Read::cursor`], for reading a long range to its end: it may read ahead, and
+    /// does not push out of the cache what others need.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Read::get`].
+    fn sweep<'a>(&'a self, table: Table, range: &KeyRange) -> Result<Box<dyn Cursor + 'a>, Error> {
+        self.cursor(table, range)
+    }
+
+    /// Keys that cut the table into `parts` of about the same number of bytes, ascending: fewer, or
+    /// none, where the table is small or its sizes are not known. They need not be keys of entries.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Read::get`].
+    fn cuts(&self, table: Table, parts: usize) -> Result<Vec<Vec<u8>>, Error> {
+        let _ = (table, parts);
+        Ok(Vec::new())
+    }
 }
 
 /// A position in a range of a table, moving forward only.

@@ -39,6 +39,12 @@ pub use options::RocksOptions;
 /// How long a write waits before it is tried again while RocksDB is behind.
 const STALL: Duration = Duration::from_millis(1);
 
+/// What a sweep reads at once.
+const READAHEAD_BYTES: usize = 1 << 20;
+
+/// Parts of a table below this size, in bytes on disk, are not cut again.
+const PART_BYTES_MIN: u64 = 1 << 20;
+
 /// `CURRENT` holds one short line; anything longer is damage and not worth reading.
 const CURRENT_LEN_BYTES_MAX: u64 = 64;
 
@@ -356,6 +362,17 @@ impl Read for RocksReader {
     fn last(&self, table: Table, range: &KeyRange) -> Result<Option<(Bytes, Bytes)>, Error> {
         self.tables.last(table, range, ReadOptions::default())
     }
+
+    fn sweep<'a>(&'a self, table: Table, range: &KeyRange) -> Result<Box<dyn Cursor + 'a>, Error> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_readahead_size(READAHEAD_BYTES);
+        self.tables.cursor(table, range, options)
+    }
+
+    fn cuts(&self, table: Table, parts: usize) -> Result<Vec<Vec<u8>>, Error> {
+        self.tables.cuts(table, parts)
+    }
 }
 
 /// A [`RocksStore`] as it stood at one moment.
@@ -518,6 +535,44 @@ impl Tables {
         Ok(None)
     }
 
+    /// Bisects for each cut over the first bytes of keys as numbers: RocksDB tells the size of a range
+    /// from its indexes, without reading data.
+    fn cuts(&self, table: Table, parts: usize) -> Result<Vec<Vec<u8>>, Error> {
+        let (_, family) = self.family(table, "cuts")?;
+        let all = KeyRange::all();
+        let first = self.cursor(table, &all, ReadOptions::default())?;
+        let first = first.entry().map(|(key, _)| key.to_vec());
+        let last = self.last(table, &all, ReadOptions::default())?;
+        let (Some(first), Some((last, _))) = (first, last) else {
+            return Ok(Vec::new());
+        };
+        let size = |from: &[u8], to: &[u8]| -> u64 {
+            let range = rocksdb::Range::new(from, to);
+            let sizes = self.db.get_approximate_sizes_cf(family, &[range]);
+            sizes.first().copied().unwrap_or(0)
+        };
+        let whole = size(&first, &last);
+        let parts = (whole / PART_BYTES_MIN).min(parts as u64);
+        let mut cuts: Vec<Vec<u8>> = Vec::new();
+        for part in 1..parts {
+            let (mut low, mut high) = (number_of(&first), number_of(&last));
+            let wanted = u128::from(whole) * u128::from(part) / u128::from(parts);
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                if u128::from(size(&first, &middle.to_be_bytes())) < wanted {
+                    low = middle;
+                } else {
+                    high = middle;
+                }
+            }
+            let cut = high.to_be_bytes().to_vec();
+            if cuts.last().is_none_or(|last| *last < cut) {
+                cuts.push(cut);
+            }
+        }
+        Ok(cuts)
+    }
+
     fn disk_bytes(&self) -> Result<u64, Error> {
         let failed = |error: io::Error| io_error(&self.dir, "disk_bytes", &error);
         let mut sum = 0_u64;
@@ -531,6 +586,15 @@ impl Tables {
         }
         Ok(sum)
     }
+}
+
+/// The first bytes of a key as a number: keys order as these numbers, or are equal in them.
+fn number_of(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    for (byte, from) in bytes.iter_mut().zip(key) {
+        *byte = *from;
+    }
+    u128::from_be_bytes(bytes)
 }
 
 /// The cursor of a range that holds no key.

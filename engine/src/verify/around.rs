@@ -1,7 +1,6 @@
 //! The versions of blocks and of their neighbours at any commit, by the rows of `blocks` alone.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use blocknet_geocode::{Block, NetSpec};
 use blocknet_kv::{KeyRange, Read};
@@ -20,55 +19,17 @@ const VERSIONS_MAX: usize = 400_000;
 /// Blocks whose ranks are kept in memory.
 const RANKS_MAX: usize = 400_000;
 
-/// How a block entered the net.
+/// How a block entered the net: with the block itself, its rank.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     round: u32,
     created: u64,
 }
 
-/// The rank of every block of a net: what directions and edges hang on, without its versions.
-pub(super) struct Ranks(HashMap<Block, Rank>);
-
-impl Ranks {
-    /// Runs through `blocks` once. `None` for more than [`RANKS_MAX`] blocks and where a row is
-    /// damaged: then blocks are read as they are asked for.
-    ///
-    /// # Errors
-    /// Only when the operating system fails.
-    pub(super) fn load(read: &dyn Read, spec: &NetSpec) -> Result<Option<Self>> {
-        let mut ranks = HashMap::new();
-        let mut is_whole = true;
-        let mut last = Vec::new();
-        let row = &mut |row_key: &[u8], value: &[u8]| {
-            let Some((packed, _)) = row_key.split_last_chunk::<8>() else {
-                is_whole = false;
-                return Ok(());
-            };
-            if last == packed || ranks.len() > RANKS_MAX {
-                return Ok(());
-            }
-            last.clear();
-            last.extend_from_slice(packed);
-            match decode_block(spec, row_key, value) {
-                Ok((block, version)) => {
-                    let (round, created) = (version.round, version.created);
-                    ranks.insert(block, Rank { round, created });
-                }
-                Err(_) => is_whole = false,
-            }
-            Ok(())
-        };
-        let mut gaps = 0;
-        each_row(read, key::BLOCKS, &KeyRange::all(), row, &mut |_| gaps += 1)?;
-        Ok((is_whole && gaps == 0 && ranks.len() <= RANKS_MAX).then_some(Self(ranks)))
-    }
-}
-
 /// All versions of one block.
-pub(super) struct Versions {
+struct Versions {
     rank: Rank,
-    /// Newest first.
+    /// Newest first; empty where they did not fit into memory.
     list: Vec<Held>,
 }
 
@@ -77,67 +38,146 @@ impl Versions {
         let index = self.list.partition_point(|held| held.commit > commit);
         self.list.get(index).copied()
     }
+}
 
-    pub(super) fn newest(&self) -> Option<Held> {
-        self.list.first().copied()
+/// The blocks of a net, read once for all jobs: their ranks, on which directions and edges hang, and
+/// their versions where all of them fit into memory.
+pub(super) struct Blocks {
+    blocks: HashMap<Block, Versions>,
+    has_versions: bool,
+}
+
+impl Blocks {
+    /// Runs through `blocks`. `None` for more than [`RANKS_MAX`] blocks and where a row is damaged:
+    /// then blocks are read as they are asked for.
+    ///
+    /// # Errors
+    /// Only when the operating system fails.
+    pub(super) fn load(read: &dyn Read, spec: &NetSpec) -> Result<Option<Self>> {
+        let mut blocks: HashMap<Block, Versions> = HashMap::new();
+        let (mut is_whole, mut versions) = (true, 0_usize);
+        let mut last: Option<(Vec<u8>, Versions)> = None;
+        let mut keep = |last: &mut Option<(Vec<u8>, Versions)>| {
+            if let Some((packed, mut versions)) = last.take()
+                && let Ok(block) = spec.block_from_packed(&packed)
+                && blocks.len() <= RANKS_MAX
+            {
+                versions.list.shrink_to_fit();
+                blocks.insert(block, versions);
+            }
+        };
+        let row = &mut |row_key: &[u8], value: &[u8]| {
+            let Ok((_, version)) = decode_block(spec, row_key, value) else {
+                is_whole = false;
+                return Ok(());
+            };
+            let packed = row_key.get(..spec.block_len_bytes()).unwrap_or_default();
+            if last.as_ref().is_none_or(|(last, _)| last != packed) {
+                keep(&mut last);
+                let (round, created) = (version.round, version.created);
+                let rank = Rank { round, created };
+                let list = Vec::new();
+                last = Some((packed.to_vec(), Versions { rank, list }));
+            }
+            versions += 1;
+            if versions <= VERSIONS_MAX
+                && let Some((_, versions)) = &mut last
+            {
+                versions.list.push(version.held());
+            }
+            Ok(())
+        };
+        let mut gaps = 0;
+        each_row(read, key::BLOCKS, &KeyRange::all(), row, &mut |_| gaps += 1)?;
+        keep(&mut last);
+        if !is_whole || gaps > 0 || blocks.len() > RANKS_MAX {
+            return Ok(None);
+        }
+        let has_versions = versions <= VERSIONS_MAX;
+        if !has_versions {
+            blocks
+                .values_mut()
+                .for_each(|block| block.list = Vec::new());
+        }
+        Ok(Some(Self {
+            blocks,
+            has_versions,
+        }))
     }
 }
 
-/// Reads blocks and keeps those read last: neighbours are near in the order of keys.
+/// Answers about blocks, from those that were read once or by reading them: then those read last are
+/// kept, since neighbours are near in the order of keys.
 pub(super) struct Surroundings<'a> {
     read: &'a dyn Read,
     spec: &'a NetSpec,
-    ranks: Option<&'a Ranks>,
-    blocks: HashMap<Block, Option<Rc<Versions>>>,
+    known: Option<&'a Blocks>,
+    blocks: HashMap<Block, Option<Versions>>,
     versions: usize,
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn new(read: &'a dyn Read, spec: &'a NetSpec, ranks: Option<&'a Ranks>) -> Self {
+    pub(super) fn new(read: &'a dyn Read, spec: &'a NetSpec, known: Option<&'a Blocks>) -> Self {
         Self {
             read,
             spec,
-            ranks,
+            known,
             blocks: HashMap::new(),
             versions: 0,
         }
     }
 
     /// All versions of a block; `None` for one that is not in the net.
-    pub(super) fn block(&mut self, block: &Block) -> Result<Option<Rc<Versions>>> {
-        if let Some(found) = self.blocks.get(block) {
-            return Ok(found.clone());
+    fn block(&mut self, block: &Block) -> Result<Option<&Versions>> {
+        if let Some(known) = self.known.filter(|known| known.has_versions) {
+            return Ok(known.blocks.get(block));
         }
+        if !self.blocks.contains_key(block) {
+            let found = self.read_block(block)?;
+            let more = 1 + found.as_ref().map_or(0, |found| found.list.len());
+            if self.versions + more > VERSIONS_MAX {
+                self.blocks.clear();
+                self.versions = 0;
+            }
+            self.versions += more;
+            self.blocks.insert(*block, found);
+        }
+        Ok(self.blocks.get(block).and_then(Option::as_ref))
+    }
+
+    fn read_block(&self, block: &Block) -> Result<Option<Versions>> {
         let range = KeyRange::prefix(block.to_packed().as_ref());
         let mut cursor = self.read.cursor(key::BLOCKS, &range)?;
         let mut found: Option<Versions> = None;
         while let Some((row_key, value)) = cursor.entry() {
             let (_, version) = decode_block(self.spec, row_key, value)?;
-            let rank = Rank {
-                round: version.round,
-                created: version.created,
-            };
-            let list = Vec::new();
-            let versions = found.get_or_insert(Versions { rank, list });
+            let (round, created) = (version.round, version.created);
+            let versions = found.get_or_insert(Versions {
+                rank: Rank { round, created },
+                list: Vec::new(),
+            });
             versions.list.push(version.held());
             cursor.advance()?;
         }
-        let found = found.map(Rc::new);
-        let more = 1 + found.as_ref().map_or(0, |found| found.list.len());
-        if self.versions + more > VERSIONS_MAX {
-            self.blocks.clear();
-            self.versions = 0;
-        }
-        self.versions += more;
-        self.blocks.insert(*block, found.clone());
         Ok(found)
     }
 
+    /// The newest version of a block.
+    pub(super) fn newest(&mut self, block: &Block) -> Result<Option<Held>> {
+        self.at(block, u64::MAX)
+    }
+
+    /// The version that a block has after `commit`.
+    fn at(&mut self, block: &Block, commit: u64) -> Result<Option<Held>> {
+        Ok(self.block(block)?.and_then(|versions| versions.at(commit)))
+    }
+
     fn rank(&mut self, block: &Block) -> Result<Option<Rank>> {
-        match self.ranks {
-            Some(ranks) => Ok(ranks.0.get(block).copied()),
-            None => Ok(self.block(block)?.map(|versions| versions.rank)),
-        }
+        let versions = match self.known {
+            Some(known) => known.blocks.get(block),
+            None => self.block(block)?,
+        };
+        Ok(versions.map(|versions| versions.rank))
     }
 
     /// The neighbours that come before a block of this rank, or after it, and were in the net after
@@ -172,8 +212,7 @@ impl<'a> Surroundings<'a> {
     ) -> Result<Vec<Gene>> {
         let mut genes = Vec::with_capacity(4);
         for side in self.beside(block, Rank { round, created }, commit, true)? {
-            let versions = self.block(&side)?;
-            if let Some(Held { commit, hash }) = versions.and_then(|versions| versions.at(commit)) {
+            if let Some(Held { commit, hash }) = self.at(&side, commit)? {
                 genes.push(Gene {
                     block: side,
                     commit,

@@ -35,7 +35,7 @@ pub(crate) fn each_row(
     let mut range = range.clone();
     let mut last: Option<Vec<u8>> = None;
     loop {
-        let failed = match read.cursor(table, &range) {
+        let failed = match read.sweep(table, &range) {
             Err(error) => error,
             Ok(mut cursor) => loop {
                 let Some((row_key, value)) = cursor.entry() else {

@@ -523,8 +523,7 @@ impl Job<'_> {
     }
 
     fn newest_block(around: &mut Surroundings<'_>, block: &Block, commit: u64) -> Result<bool> {
-        let versions = Self::unless_damaged(around.block(block))?.flatten();
-        let newest = versions.and_then(|versions| versions.newest());
+        let newest = Self::unless_damaged(around.newest(block))?.flatten();
         Ok(newest.is_some_and(|newest| newest.commit == commit))
     }
 
