@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use blocknet_geocode::NetSpec;
-use blocknet_kv::{Read, Table};
+use blocknet_kv::Read;
 use blocknet_wal::{Env, Recovery, Survey, Tail};
 use parking_lot::Mutex;
 
@@ -53,7 +53,7 @@ use content::{Content, Erasures, payloads, rebuild};
 use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
 use sums::{Keys, Listed, Sink, Sums};
-use tables::{JOBS, Job, TableTotals};
+use tables::{Job, Part, TableTotals, parts};
 
 /// Rows listed at once when sums differ.
 const LISTED_ROWS_MAX: u64 = 200_000;
@@ -267,8 +267,7 @@ fn in_parallel<J: Send, T: Send>(
     new: impl Fn() -> T + Sync,
     work: impl Fn(J, &mut T) + Sync,
 ) -> Vec<T> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.min(jobs.len()).max(1);
+    let threads = threads().min(jobs.len()).max(1);
     let queue = Mutex::new(jobs.into_iter());
     thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
@@ -1279,19 +1278,20 @@ fn walk_tables<S: Sink>(
     sink: impl Fn() -> S + Sync,
 ) -> Vec<Pass<S>> {
     in_parallel(
-        JOBS.to_vec(),
+        parts(tables.read, threads()),
         || Pass::new(sink()),
-        |table: Table, pass: &mut Pass<S>| {
+        |part: Part, pass: &mut Pass<S>| {
             let mut job = Job {
                 run,
+                range: &part.range,
                 tables,
                 sink: &mut pass.sink,
                 totals: std::mem::take(&mut pass.tables),
             };
-            let result = job.table(table);
+            let result = job.table(part.table);
             pass.tables = job.totals;
             if let Err(error) = result {
-                let name = key::table_name(table);
+                let name = key::table_name(part.table);
                 let mut finding = Finding::new(Side::Tables, Code::Io, Remedy::None).found(&error);
                 finding.table = Some(name);
                 run.report(finding);
@@ -1299,4 +1299,8 @@ fn walk_tables<S: Sink>(
             }
         },
     )
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }

@@ -66,6 +66,16 @@ impl Read for MemStore {
     fn last(&self, table: Table, range: &KeyRange) -> Result<Option<(Bytes, Bytes)>, Error> {
         Ok(self.rows(table, "last")?.last(range))
     }
+
+    fn cuts(&self, table: Table, parts: usize) -> Result<Vec<Vec<u8>>, Error> {
+        let rows = self.rows(table, "cuts")?;
+        let each = rows.leaves.len().div_ceil(parts.max(1)).max(1);
+        let firsts = rows.leaves.iter().step_by(each).skip(1);
+        Ok(firsts
+            .filter_map(|leaf| leaf.first())
+            .map(|(key, _)| key.to_vec())
+            .collect())
+    }
 }
 
 impl Store for MemStore {

@@ -8,6 +8,7 @@ use crate::error::Hex;
 use crate::key;
 use crate::linking::decode_block;
 use crate::record::{Place, Version};
+use crate::zone;
 
 use super::Run;
 use super::content::{block_of, decode_version};
@@ -65,6 +66,7 @@ pub(super) fn difference(
         Class::ErasedRow | Class::ErasedFrame => return erasure(run, read, class, row_key, both),
         Class::Link => return link(run, read, row_key, both),
         Class::Edge => return edge(run, read, row_key, both),
+        Class::ZoneLive | Class::ZonePast => return zone(read, row_key, both),
         _ => {}
     }
     let mut finding = Finding::new(Side::Tables, code, Remedy::Journal);
@@ -131,7 +133,9 @@ pub(super) fn difference(
             finding.entity = key::parse_entity(row_key).ok();
             Some(finding.row("entities", row_key))
         }
+        // Handled above.
         Class::ErasedRow | Class::ErasedFrame | Class::Link | Class::Edge => None,
+        Class::ZoneLive | Class::ZonePast => None,
     }
 }
 
@@ -186,6 +190,27 @@ fn edge(run: &Run<'_>, read: &dyn Read, row_key: &[u8], both: &Both) -> Option<F
             Some(finding.expected("no row"))
         }
     }
+}
+
+/// A zone does not count what there is.
+fn zone(read: &dyn Read, row_key: &[u8], both: &Both) -> Option<Finding> {
+    // One that cannot be read or decoded is reported where its table is run through.
+    if let Some(value) = read.get(key::ZONES, row_key).ok()? {
+        zone::decode(&value).ok()?;
+    }
+    let rows = |counts: &[Vec<u8>]| {
+        let count = counts.first().and_then(|count| count.first_chunk());
+        format!(
+            "{} rows",
+            count.map_or(0, |count| u64::from_be_bytes(*count))
+        )
+    };
+    let finding = Finding::new(Side::Tables, Code::Zone, Remedy::Journal).row("zones", row_key);
+    Some(
+        finding
+            .expected(rows(&both.journal))
+            .found(rows(&both.tables)),
+    )
 }
 
 /// A payload that was ordered to be erased, and is there. (The contrary is no difference here: a

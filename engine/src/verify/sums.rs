@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::finding::Side;
 
-const BUCKETS: usize = 1 << 14;
+const BUCKETS: usize = 1 << 12;
 
 /// What kind of row: each kind is compared by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +37,17 @@ pub(super) enum Class {
     Live,
     /// A row of `entities`, but the hash of its newest version.
     Head,
+    /// Live heads in a zone: those that there are, and what its row counts.
+    ZoneLive,
+    /// Rows of the history in a zone.
+    ZonePast,
     /// A payload erased, as the commit orders it and in a version's row.
     ErasedRow,
     /// A payload erased, as the commit orders it and in the frame of the version.
     ErasedFrame,
 }
 
-const CLASSES: usize = 13;
+const CLASSES: usize = 15;
 
 /// The keys that rows are hashed with in one run.
 #[derive(Clone, Debug)]
@@ -83,6 +87,9 @@ impl Keys {
 pub(super) trait Sink: Send {
     /// A row of `side`: `value` is all of it that both sides know.
     fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]);
+
+    /// `count` things under a key, which come in parts: what counts is their sum.
+    fn tally(&mut self, side: Side, class: Class, key: &[u8], count: u64);
 }
 
 #[derive(Clone, Copy, Default)]
@@ -138,9 +145,8 @@ impl Sums {
     }
 }
 
-impl Sink for Sums {
-    fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]) {
-        let (bucket, token) = self.keys.token(key, value);
+impl Sums {
+    fn add(&mut self, side: Side, class: Class, bucket: usize, token: u64) {
         let token = match side {
             Side::Journal => token,
             Side::Tables => token.wrapping_neg(),
@@ -148,6 +154,19 @@ impl Sink for Sums {
         let bucket = &mut self.buckets[class as usize * BUCKETS + bucket];
         bucket.sum = bucket.sum.wrapping_add(token);
         bucket.rows = bucket.rows.saturating_add(1);
+    }
+}
+
+impl Sink for Sums {
+    fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]) {
+        let (bucket, token) = self.keys.token(key, value);
+        self.add(side, class, bucket, token);
+    }
+
+    fn tally(&mut self, side: Side, class: Class, key: &[u8], count: u64) {
+        let (bucket, token) = self.keys.token(key, &[]);
+        // Odd, so that no other count comes to the same.
+        self.add(side, class, bucket, (token | 1).wrapping_mul(count));
     }
 }
 
@@ -187,6 +206,10 @@ impl<'a> Listed<'a> {
         self.rows
             .into_iter()
             .filter_map(|((class, key), mut both)| {
+                if class.is_tally() {
+                    both.journal = vec![tallied(&both.journal)];
+                    both.tables = vec![tallied(&both.tables)];
+                }
                 both.journal.sort_unstable();
                 both.tables.sort_unstable();
                 (both.journal != both.tables).then_some((class, key, both))
@@ -194,7 +217,25 @@ impl<'a> Listed<'a> {
     }
 }
 
+fn tallied(counts: &[Vec<u8>]) -> Vec<u8> {
+    let counts = counts.iter().filter_map(|count| count.first_chunk());
+    let sum = counts.fold(0_u64, |sum, count| {
+        sum.wrapping_add(u64::from_be_bytes(*count))
+    });
+    sum.to_be_bytes().to_vec()
+}
+
+impl Class {
+    fn is_tally(self) -> bool {
+        matches!(self, Self::ZoneLive | Self::ZonePast)
+    }
+}
+
 impl Sink for Listed<'_> {
+    fn tally(&mut self, side: Side, class: Class, key: &[u8], count: u64) {
+        self.row(side, class, key, &count.to_be_bytes());
+    }
+
     fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]) {
         if !self.wanted[class as usize * BUCKETS + self.keys.bucket(key)] {
             return;

@@ -77,12 +77,12 @@ impl TableTotals {
     }
 }
 
-/// The jobs, those that take longest first.
-pub(super) const JOBS: &[Table] = &[
+/// The tables, those that take longest first.
+pub(super) const TABLES: &[Table] = &[
     key::HISTORY,
     key::RECORDS,
-    key::TRACKS,
     key::BLOCKS,
+    key::TRACKS,
     key::ENTITIES,
     key::COMMITS,
     key::LINKS,
@@ -93,9 +93,56 @@ pub(super) const JOBS: &[Table] = &[
     key::META,
 ];
 
-/// Runs through one table.
+/// A table or a part of one.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) table: Table,
+    pub(super) range: KeyRange,
+}
+
+/// All tables, the great ones in parts for `threads` threads.
+pub(super) fn parts(read: &dyn Read, threads: usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for table in TABLES {
+        let table = *table;
+        let mut start = Vec::new();
+        for cut in cuts(read, table, threads) {
+            if cut > start {
+                let range = KeyRange::new(std::mem::replace(&mut start, cut.clone()), cut);
+                parts.push(Part { table, range });
+            }
+        }
+        let range = KeyRange { start, end: None };
+        parts.push(Part { table, range });
+    }
+    parts
+}
+
+/// Where a table may be cut: the rows of an entity and of a block stay together. What cannot be read
+/// here is met, and reported, when the table is run through.
+fn cuts(read: &dyn Read, table: Table, threads: usize) -> Vec<Vec<u8>> {
+    // More parts than threads, since they do not take the same time.
+    let cuts = || match threads {
+        1 => Vec::new(),
+        _ => read.cuts(table, 4 * threads).unwrap_or_default(),
+    };
+    let group_at = |start| {
+        let range = KeyRange { start, end: None };
+        let cursor = read.cursor(table, &range).ok()?;
+        let (group, _) = cursor.entry()?.0.split_last_chunk::<8>()?;
+        Some(group.to_vec())
+    };
+    match table {
+        key::HISTORY | key::RECORDS | key::ENTITIES => cuts(),
+        key::BLOCKS | key::TRACKS => cuts().into_iter().filter_map(group_at).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Runs through one table or a part of it.
 pub(super) struct Job<'a> {
     pub(super) run: &'a Run<'a>,
+    pub(super) range: &'a KeyRange,
     pub(super) tables: &'a TablesRead<'a>,
     pub(super) sink: &'a mut dyn Sink,
     pub(super) totals: TableTotals,
@@ -127,7 +174,7 @@ impl Job<'_> {
         each_row(
             read,
             table,
-            &KeyRange::all(),
+            self.range,
             &mut |row_key, value| {
                 bytes += (row_key.len() + value.len()) as u64;
                 if bytes > 1 << 20 {
@@ -576,24 +623,21 @@ impl Job<'_> {
         })
     }
 
-    /// Whether the rows of `zones` can be decoded; what they count is checked with the rows counted.
+    /// What the rows of `zones` count, held against the rows counted in the sums.
     fn zones(&mut self) -> Result<()> {
         self.each(key::ZONES, |job, row_key, value| {
-            let sound = zone::check_key(&job.run.spec, row_key).and_then(|()| zone::decode(value));
-            if let Err(fault) = sound {
-                job.broken(key::ZONES, row_key, fault);
+            match zone::check_key(&job.run.spec, row_key).and_then(|()| zone::decode(value)) {
+                Ok((rows, _)) => {
+                    for (class, count) in
+                        [(Class::ZoneLive, rows.live), (Class::ZonePast, rows.past)]
+                    {
+                        job.sink.tally(Side::Tables, class, row_key, count);
+                    }
+                }
+                Err(fault) => job.broken(key::ZONES, row_key, fault),
             }
             Ok(())
         })
-    }
-
-    fn zone(&self, row_key: &[u8], found: u64, expected: u64) {
-        self.run.report(
-            Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
-                .row("zones", row_key)
-                .expected(format!("{expected} rows"))
-                .found(format!("{found} rows")),
-        );
     }
 
     fn meta(&mut self) -> Result<()> {
@@ -754,36 +798,40 @@ struct Group {
     tracks: Vec<Track>,
 }
 
-/// Counts the rows of one table by zone, and holds the counts against the rows of `zones`. Rows come
-/// in the order of places, so the rows of a zone of a level follow each other, and the zones of a
-/// depth do: each depth of a level has a cursor of its own that is read along.
+/// Counts the rows of one table by zone. Rows come in the order of places, so the rows of a zone of a
+/// level follow each other, and the zones of a depth do: each depth of a level has a cursor over
+/// `zones` of its own that is read along, for the bounds.
 struct Zones<'a> {
-    table: Table,
+    class: Class,
     read: &'a dyn Read,
-    /// By level and depth.
-    open: BTreeMap<(u8, u8), Depth<'a>>,
+    /// By level and depth: the zone being counted.
+    open: BTreeMap<(u8, u8), Counted<'a>>,
 }
 
-/// The zones of one depth of a level.
-struct Depth<'a> {
-    /// At the stored row of the zone being counted or behind it; none once `zones` cannot be read.
-    stored: Option<Box<dyn Cursor + 'a>>,
-    /// The zone being counted.
+/// What was counted in a zone.
+struct Counted<'a> {
     row_key: Vec<u8>,
     count: u64,
     heights: Heights,
+    /// At the stored row of the zone or behind it; none once `zones` cannot be read.
+    stored: Option<Box<dyn Cursor + 'a>>,
 }
 
 impl<'a> Zones<'a> {
     fn new(table: Table, read: &'a dyn Read) -> Self {
+        let class = if table == key::RECORDS {
+            Class::ZoneLive
+        } else {
+            Class::ZonePast
+        };
         Self {
-            table,
+            class,
             read,
             open: BTreeMap::new(),
         }
     }
 
-    fn add(&mut self, job: &Job<'_>, place: &Place, heights: Heights) -> Result<()> {
+    fn add(&mut self, job: &mut Job<'_>, place: &Place, heights: Heights) -> Result<()> {
         for depth in zone::zone_depths(place.level()) {
             let slot = (place.level(), depth);
             if let Some(open) = self.open.get_mut(&slot) {
@@ -792,116 +840,65 @@ impl<'a> Zones<'a> {
                     open.heights = open.heights.join(heights);
                     continue;
                 }
-                open.check(job, self.table)?;
+                open.close(job, self.class)?;
                 open.row_key = zone::key_of(place, depth);
                 open.count = 1;
                 open.heights = heights;
                 continue;
             }
-            let mut opened = Depth::new(self.read, slot)?;
-            opened.row_key = zone::key_of(place, depth);
-            opened.count = 1;
-            opened.heights = heights;
+            let row_key = zone::key_of(place, depth);
+            let range = KeyRange {
+                start: row_key.clone(),
+                ..KeyRange::prefix(&[slot.0, slot.1])
+            };
+            let stored = self.read.cursor(key::ZONES, &range).map_err(Into::into);
+            let opened = Counted {
+                stored: Job::unless_damaged(stored)?,
+                row_key,
+                count: 1,
+                heights,
+            };
             self.open.insert(slot, opened);
         }
         Ok(())
     }
 
-    /// After the last row: what is left of `zones` must count none.
-    fn finish(mut self, job: &Job<'_>) -> Result<()> {
-        for level in 0..=job.run.spec.planar_digits() {
-            for depth in zone::zone_depths(level) {
-                let slot = (level, depth);
-                let mut rest = match self.open.remove(&slot) {
-                    Some(mut open) => {
-                        open.check(job, self.table)?;
-                        open
+    fn finish(mut self, job: &mut Job<'_>) -> Result<()> {
+        self.open
+            .values_mut()
+            .try_for_each(|open| open.close(job, self.class))
+    }
+}
+
+impl Counted<'_> {
+    /// Hands out the count, and checks that the stored bounds hold the altitudes.
+    fn close(&mut self, job: &mut Job<'_>, class: Class) -> Result<()> {
+        job.sink
+            .tally(Side::Journal, class, &self.row_key, self.count);
+        while let Some(stored) = &mut self.stored {
+            match stored.entry() {
+                Some((row_key, _)) if row_key < &self.row_key[..] => {
+                    let advanced = stored.advance().map_err(Into::into);
+                    if Job::unless_damaged(advanced)?.is_none() {
+                        self.stored = None;
                     }
-                    None => Depth::new(self.read, slot)?,
-                };
-                rest.row_key.clear();
-                rest.pass(job, self.table)?;
+                }
+                Some((row_key, value)) if row_key == self.row_key => {
+                    // One that cannot be decoded is reported where its table is run through.
+                    if let Ok((_, bounds)) = zone::decode(value)
+                        && bounds.join(self.heights) != bounds
+                    {
+                        job.run.report(
+                            Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
+                                .row("zones", row_key)
+                                .expected("altitudes that hold those of its rows"),
+                        );
+                    }
+                    return Ok(());
+                }
+                _ => return Ok(()),
             }
         }
         Ok(())
-    }
-}
-
-impl<'a> Depth<'a> {
-    fn new(read: &'a dyn Read, (level, depth): (u8, u8)) -> Result<Self> {
-        let range = KeyRange::prefix(&[level, depth]);
-        let stored = read.cursor(key::ZONES, &range).map_err(Into::into);
-        Ok(Self {
-            stored: Job::unless_damaged(stored)?,
-            row_key: Vec::new(),
-            count: 0,
-            heights: Heights::NONE,
-        })
-    }
-
-    /// Compares the zone that was counted with its stored row.
-    fn check(&mut self, job: &Job<'_>, table: Table) -> Result<()> {
-        if !self.pass(job, table)? {
-            return Ok(());
-        }
-        let entry = self.stored.as_ref().and_then(|stored| stored.entry());
-        let Some((_, value)) = entry.filter(|(row_key, _)| *row_key == self.row_key) else {
-            job.zone(&self.row_key, 0, self.count);
-            return Ok(());
-        };
-        // One that cannot be decoded is reported where its table is run through.
-        if let Ok((rows, bounds)) = zone::decode(value) {
-            let found = filed_in(table, rows);
-            if found != self.count {
-                job.zone(&self.row_key, found, self.count);
-            } else if bounds.join(self.heights) != bounds {
-                job.run.report(
-                    Finding::new(Side::Tables, Code::Zone, Remedy::Journal)
-                        .row("zones", &self.row_key)
-                        .expected("altitudes that hold those of its rows"),
-                );
-            }
-        }
-        self.advance()
-    }
-
-    /// Passes over stored rows before the zone that was counted, in which there must be nothing; all
-    /// that are left if none is being counted. False where they cannot be read.
-    fn pass(&mut self, job: &Job<'_>, table: Table) -> Result<bool> {
-        while let Some(stored) = &self.stored {
-            let Some((row_key, value)) = stored.entry() else {
-                return Ok(true);
-            };
-            if !self.row_key.is_empty() && row_key >= &self.row_key[..] {
-                return Ok(true);
-            }
-            if let Ok((rows, _)) = zone::decode(value)
-                && filed_in(table, rows) != 0
-            {
-                job.zone(row_key, filed_in(table, rows), 0);
-            }
-            self.advance()?;
-        }
-        // Reported where the table is run through.
-        Ok(false)
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        if let Some(stored) = &mut self.stored {
-            let advanced = stored.advance().map_err(Into::into);
-            if Job::unless_damaged(advanced)?.is_none() {
-                self.stored = None;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a zone counts of one table.
-fn filed_in(table: Table, rows: Rows) -> u64 {
-    if table == key::RECORDS {
-        rows.live
-    } else {
-        rows.past
     }
 }

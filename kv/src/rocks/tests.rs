@@ -57,6 +57,55 @@ fn rows(numbers: std::ops::Range<u32>) -> Batch {
     batch
 }
 
+#[test]
+fn cuts_are_even_and_a_sweep_reads_what_a_cursor_reads() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path().join("store");
+    let store = create(&dir);
+    let mut seed = 7_u64;
+    let mut batch = Batch::new();
+    for number in 0_u32..20_000 {
+        // What does not compress: sizes are those on disk.
+        let value: Vec<u8> = (0..40)
+            .flat_map(|_| {
+                seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                (seed >> 16).to_be_bytes()
+            })
+            .collect();
+        let row_key = [b"all begin alike ".as_slice(), &number.to_be_bytes()].concat();
+        batch.put(TABLES[0], row_key[8..].to_vec(), value);
+    }
+    store.apply(&batch).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let reader = open_read_only(&dir).unwrap();
+    let count = |range: &KeyRange| {
+        let (mut swept, mut read) = (
+            reader.sweep(TABLES[0], range).unwrap(),
+            reader.cursor(TABLES[0], range).unwrap(),
+        );
+        let mut rows = 0;
+        while let Some(entry) = read.entry() {
+            assert_eq!(swept.entry(), Some(entry));
+            swept.advance().unwrap();
+            read.advance().unwrap();
+            rows += 1;
+        }
+        assert_eq!(swept.entry(), None);
+        rows
+    };
+    let cuts = reader.cuts(TABLES[0], 4).unwrap();
+    assert_eq!(cuts.len(), 3);
+    let mut start = Vec::new();
+    for cut in cuts {
+        let rows = count(&KeyRange::new(start, cut.clone()));
+        assert!((4_000..6_000).contains(&rows), "{rows} rows before {cut:?}");
+        start = cut;
+    }
+    assert!((4_000..6_000).contains(&count(&KeyRange { start, end: None })));
+    assert_eq!(reader.cuts(TABLES[1], 4).unwrap(), Vec::<Vec<u8>>::new());
+}
+
 type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
 fn read_all(read: &dyn Read) -> Result<Rows, Error> {
