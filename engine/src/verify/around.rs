@@ -114,6 +114,7 @@ pub(super) struct Surroundings<'a> {
     known: Option<&'a Blocks>,
     blocks: HashMap<Block, Option<Versions>>,
     versions: usize,
+    near: (Option<Block>, Vec<(Block, Rank)>),
 }
 
 impl<'a> Surroundings<'a> {
@@ -124,6 +125,7 @@ impl<'a> Surroundings<'a> {
             known,
             blocks: HashMap::new(),
             versions: 0,
+            near: (None, Vec::new()),
         }
     }
 
@@ -189,16 +191,26 @@ impl<'a> Surroundings<'a> {
         commit: u64,
         before: bool,
     ) -> Result<Vec<Block>> {
-        let mut found = Vec::with_capacity(4);
-        for side in self.spec.block_neighbours(block).into_iter().flatten() {
-            if let Some(other) = self.rank(&side)?
-                && other.created <= commit
-                && ((other, side) < (rank, *block)) == before
-            {
-                found.push(side);
+        let beside = self.near(block)?.iter().filter(|(side, other)| {
+            other.created <= commit && ((*other, *side) < (rank, *block)) == before
+        });
+        Ok(beside.map(|(side, _)| *side).collect())
+    }
+
+    /// The neighbours of a block that are in the net, and their ranks; those of the block asked last
+    /// are kept, since its versions follow each other.
+    fn near(&mut self, block: &Block) -> Result<&[(Block, Rank)]> {
+        if self.near.0.as_ref() != Some(block) {
+            self.near.0 = None;
+            self.near.1.clear();
+            for side in self.spec.block_neighbours(block).into_iter().flatten() {
+                if let Some(rank) = self.rank(&side)? {
+                    self.near.1.push((side, rank));
+                }
             }
+            self.near.0 = Some(*block);
         }
-        Ok(found)
+        Ok(&self.near.1)
     }
 
     /// What a version of a block made by `commit` must hold of its predecessors, given how the block
