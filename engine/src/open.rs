@@ -558,6 +558,31 @@ impl NetBuilder {
         Ok(verification)
     }
 
+    /// Verifies what is filed in an area: the whole journal, and of the tables the blocks in which
+    /// `may_hold` says that something of the area can be filed, with the versions, closing rows,
+    /// links and registry entries of these. What is left out stands in [`Verification::skipped`], so
+    /// that the net is never called clean by it.
+    ///
+    /// `may_hold` is asked about a cell and a level, as `Area::may_hold` of `blocknet-query` answers
+    /// it.
+    ///
+    /// # Errors
+    /// Those of [`NetBuilder::verify`].
+    ///
+    /// # Cost
+    /// Reads the journal, one row of each block of the net, and the area; for each version in it
+    /// also its entity's head.
+    pub fn verify_area(
+        &self,
+        dir: impl AsRef<Path>,
+        may_hold: &verify::MayHold<'_>,
+        on_progress: &OnProgress<'_>,
+    ) -> Result<Verification> {
+        let dir = dir.as_ref();
+        let (_lock, _) = self.look(dir)?;
+        verify::verify_area(&self.target(dir)?, may_hold, on_progress)
+    }
+
     /// What there is to verify; the lock is the caller's.
     pub(crate) fn target<'d>(&self, dir: &'d Path) -> Result<Target<'d>> {
         Ok(Target {

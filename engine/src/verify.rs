@@ -11,6 +11,7 @@
 //! Which copy is right is not decided by a vote: the one whose bytes hash into the commit chain is.
 
 mod anchor;
+mod area;
 mod around;
 mod content;
 mod difference;
@@ -42,18 +43,20 @@ use crate::ledger::Ledger;
 
 pub use anchor::{Anchor, Standing};
 pub(crate) use anchor::{compare, standings};
+pub use area::MayHold;
 pub(crate) use content::{Rebuilt, Unproven, block_of, erased_in};
 pub use finding::{Code, Finding, Remedy, Severity, Side};
 pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
 pub(crate) use rows::{Gap, each_row};
 
+use area::AreaBlocks;
 use around::{Blocks, Surroundings};
 use content::{Content, Erasures, payloads, rebuild};
 use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
 use sums::{Keys, Listed, Sink, Sums};
-use tables::{Job, Part, TableTotals, parts};
+use tables::{Job, Part, TableTotals, parts, parts_in};
 
 /// Rows listed at once when sums differ.
 const LISTED_ROWS_MAX: u64 = 200_000;
@@ -213,6 +216,8 @@ pub(crate) struct Run<'a> {
     quiet: bool,
     /// The blocks of the tables, if they fit into memory.
     blocks: Option<Blocks>,
+    /// What is verified, where it is not all.
+    area: Option<&'a AreaBlocks<'a>>,
     bytes: AtomicU64,
     bytes_expected: u64,
     on_progress: &'a OnProgress<'a>,
@@ -329,7 +334,17 @@ pub(crate) fn verify(
     depth: Depth,
     on_progress: &OnProgress<'_>,
 ) -> Result<(Verification, Diagnosis)> {
-    Verifier::new(target).verify(depth, on_progress)
+    Verifier::new(target).verify(depth, None, on_progress)
+}
+
+/// Verifies an area of a net; see [`crate::NetBuilder::verify_area`].
+pub(crate) fn verify_area(
+    target: &Target<'_>,
+    may_hold: &MayHold<'_>,
+    on_progress: &OnProgress<'_>,
+) -> Result<Verification> {
+    let verified = Verifier::new(target).verify(Depth::Full, Some(may_hold), on_progress);
+    verified.map(|(verification, _)| verification)
 }
 
 struct Verifier<'a> {
@@ -359,6 +374,7 @@ impl<'a> Verifier<'a> {
     fn verify(
         mut self,
         depth: Depth,
+        may_hold: Option<&MayHold<'_>>,
         on_progress: &OnProgress<'_>,
     ) -> Result<(Verification, Diagnosis)> {
         let survey = match Survey::new(Arc::clone(&self.target.env), &self.journal_dir) {
@@ -397,6 +413,10 @@ impl<'a> Verifier<'a> {
         self.diagnosis.spec = Some(spec);
         let applied = ledger.as_ref().map_or(0, |ledger| ledger.commit);
         self.diagnosis.applied = applied;
+        let area = match may_hold {
+            Some(may_hold) => Some(self.list_blocks(&spec, ledger.as_ref(), may_hold)?),
+            None => None,
+        };
         let mut run = Run {
             spec,
             net,
@@ -405,6 +425,7 @@ impl<'a> Verifier<'a> {
             broken: Ranges::default(),
             quiet: false,
             blocks: None,
+            area: area.as_ref(),
             bytes: AtomicU64::new(0),
             bytes_expected: self.bytes_expected(survey.as_ref(), &segments),
             on_progress,
@@ -414,10 +435,10 @@ impl<'a> Verifier<'a> {
             self.quick(&run, ledger.as_ref());
             return Ok(self.finish(run.findings.into_inner()));
         }
-        if let (Some(read), Some(_)) = (self.read(), &ledger) {
+        if let (Some(read), Some(_), None) = (self.read(), &ledger, &area) {
             run.blocks = Blocks::load(read, &spec)?;
         }
-        let keys = Keys::new();
+        let keys = Keys::new(area.as_ref());
         let mut sums = self.add_journal(&run, survey.as_ref(), &segments, &keys);
         if sums.failed.is_empty() && self.find_broken(&mut run, survey.as_ref(), &sums.scans)? {
             // Once more without them: they are not what the chain names.
@@ -448,7 +469,7 @@ impl<'a> Verifier<'a> {
             }
             if sums.failed.is_empty() {
                 self.name_differences(&mut run, survey.as_ref(), &segments, &keys, &sums.sink)?;
-                if run.lost.is_empty() {
+                if run.lost.is_empty() && run.area.is_none() {
                     Self::compare_totals(&run, ledger, &sums);
                 }
             }
@@ -464,6 +485,30 @@ impl<'a> Verifier<'a> {
         self.report.bytes = run.bytes.load(Ordering::Relaxed);
         self.report.skipped.append(&mut sums.failed);
         Ok(self.finish(run.findings.into_inner()))
+    }
+
+    fn list_blocks<'m>(
+        &mut self,
+        spec: &NetSpec,
+        ledger: Option<&Ledger>,
+        may_hold: &'m MayHold<'m>,
+    ) -> Result<AreaBlocks<'m>> {
+        let levels = match ledger {
+            Some(ledger) => ledger.levels.keys().copied().collect(),
+            None => (0..=spec.planar_digits()).collect(),
+        };
+        let read = ledger.and_then(|_| self.read());
+        let area = AreaBlocks::list(read, spec, levels, may_hold)?;
+        let blocks = match area.count {
+            Some(1) => "the 1 block".to_owned(),
+            Some(count) => format!("the {count} blocks"),
+            None => "the blocks".to_owned(),
+        };
+        self.report.skipped.push(format!(
+            "of the tables, all but what is filed in {blocks} that something in the area can be filed \
+             in; and of that, the paths and heads of entities, erasures, and what is counted"
+        ));
+        Ok(area)
     }
 
     fn finish(mut self, mut findings: Findings) -> (Verification, Diagnosis) {
@@ -683,13 +728,13 @@ impl<'a> Verifier<'a> {
         )
     }
 
-    fn add_journal(
+    fn add_journal<'k>(
         &self,
         run: &Run<'_>,
         survey: Option<&Survey>,
         segments: &[u64],
-        keys: &Keys,
-    ) -> Pass<Sums> {
+        keys: &Keys<'k>,
+    ) -> Pass<Sums<'k>> {
         let mut sums = Pass::new(Sums::new(keys));
         for pass in self.walk_journal(run, survey, segments, || Sums::new(keys)) {
             sums.join(pass, |own, other| own.join(&other));
@@ -812,7 +857,7 @@ impl<'a> Verifier<'a> {
         &mut self,
         run: &mut Run<'_>,
         scans: &[SegmentScan],
-        sums: &mut Pass<Sums>,
+        sums: &mut Pass<Sums<'_>>,
         ledger: Option<&Ledger>,
     ) -> Result<()> {
         let mut sound = Ranges::default();
@@ -997,8 +1042,8 @@ impl<'a> Verifier<'a> {
         run: &mut Run<'_>,
         survey: Option<&Survey>,
         segments: &[u64],
-        keys: &Keys,
-        sums: &Sums,
+        keys: &Keys<'_>,
+        sums: &Sums<'_>,
     ) -> Result<()> {
         let Some(read) = self.read() else {
             return Ok(());
@@ -1102,7 +1147,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Holds the totals that the tables state against what everything adds up to.
-    fn compare_totals(run: &Run<'_>, ledger: &Ledger, sums: &Pass<Sums>) {
+    fn compare_totals(run: &Run<'_>, ledger: &Ledger, sums: &Pass<Sums<'_>>) {
         let (journal, tables) = (&sums.journal, &sums.tables);
         let finding = |row_key: &[u8]| {
             Finding::new(Side::Tables, Code::Totals, Remedy::Journal).row("meta", row_key)
@@ -1278,7 +1323,10 @@ fn walk_tables<S: Sink>(
     sink: impl Fn() -> S + Sync,
 ) -> Vec<Pass<S>> {
     in_parallel(
-        parts(tables.read, threads()),
+        match run.area {
+            Some(area) => parts_in(area),
+            None => parts(tables.read, threads()),
+        },
         || Pass::new(sink()),
         |part: Part, pass: &mut Pass<S>| {
             let mut job = Job {

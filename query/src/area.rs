@@ -509,6 +509,19 @@ impl Area {
         }
     }
 
+    /// Whether something filed under `level`, its centre in `cell`, can be in the area: which
+    /// blocks a verification of the area has to look at.
+    pub fn may_hold(&self, spec: &NetSpec, cell: &Cell, level: u8) -> bool {
+        let target = Target {
+            spec: *spec,
+            area: self.clone(),
+            altitude: None,
+            matching: Match::default(),
+            ring: None,
+        };
+        target.filed_in(cell, level) != Relation::Apart
+    }
+
     /// The cell that an area by geocode is.
     pub(crate) fn cell(&self) -> Option<Cell> {
         match self {

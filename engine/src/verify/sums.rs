@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use super::area::{AreaBlocks, Filter};
 use super::finding::Side;
 
 const BUCKETS: usize = 1 << 12;
@@ -49,17 +50,24 @@ pub(super) enum Class {
 
 const CLASSES: usize = 15;
 
-/// The keys that rows are hashed with in one run.
-#[derive(Clone, Debug)]
-pub(super) struct Keys {
+/// The keys that rows are hashed with in one run, and which of the rows are.
+#[derive(Clone)]
+pub(super) struct Keys<'a> {
     state: RandomState,
+    /// Only rows of the blocks of an area.
+    area: Option<&'a AreaBlocks<'a>>,
 }
 
-impl Keys {
-    pub(super) fn new() -> Self {
+impl<'a> Keys<'a> {
+    pub(super) fn new(area: Option<&'a AreaBlocks<'a>>) -> Self {
         Self {
             state: RandomState::new(),
+            area,
         }
+    }
+
+    fn filter(&self) -> Option<Filter<'a>> {
+        self.area.map(Filter::new)
     }
 
     fn hash_key(&self, key: &[u8]) -> (usize, impl Hasher + use<>) {
@@ -99,15 +107,17 @@ struct Bucket {
 }
 
 /// The sums of one thread.
-pub(super) struct Sums {
-    keys: Keys,
+pub(super) struct Sums<'a> {
+    keys: Keys<'a>,
+    filter: Option<Filter<'a>>,
     buckets: Vec<Bucket>,
 }
 
-impl Sums {
-    pub(super) fn new(keys: &Keys) -> Self {
+impl<'a> Sums<'a> {
+    pub(super) fn new(keys: &Keys<'a>) -> Self {
         Self {
             keys: keys.clone(),
+            filter: keys.filter(),
             buckets: vec![Bucket::default(); BUCKETS * CLASSES],
         }
     }
@@ -145,7 +155,13 @@ impl Sums {
     }
 }
 
-impl Sums {
+fn takes(filter: &mut Option<Filter<'_>>, class: Class, key: &[u8]) -> bool {
+    filter
+        .as_mut()
+        .is_none_or(|filter| filter.takes(class, key))
+}
+
+impl Sums<'_> {
     fn add(&mut self, side: Side, class: Class, bucket: usize, token: u64) {
         let token = match side {
             Side::Journal => token,
@@ -157,13 +173,19 @@ impl Sums {
     }
 }
 
-impl Sink for Sums {
+impl Sink for Sums<'_> {
     fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]) {
+        if !takes(&mut self.filter, class, key) {
+            return;
+        }
         let (bucket, token) = self.keys.token(key, value);
         self.add(side, class, bucket, token);
     }
 
     fn tally(&mut self, side: Side, class: Class, key: &[u8], count: u64) {
+        if !takes(&mut self.filter, class, key) {
+            return;
+        }
         let (bucket, token) = self.keys.token(key, &[]);
         // Odd, so that no other count comes to the same.
         self.add(side, class, bucket, (token | 1).wrapping_mul(count));
@@ -179,15 +201,17 @@ pub(super) struct Both {
 
 /// The rows of some buckets.
 pub(super) struct Listed<'a> {
-    keys: Keys,
+    keys: Keys<'a>,
+    filter: Option<Filter<'a>>,
     wanted: &'a [bool],
     pub(super) rows: BTreeMap<(Class, Vec<u8>), Both>,
 }
 
 impl<'a> Listed<'a> {
-    pub(super) fn new(keys: &Keys, wanted: &'a [bool]) -> Self {
+    pub(super) fn new(keys: &Keys<'a>, wanted: &'a [bool]) -> Self {
         Self {
             keys: keys.clone(),
+            filter: keys.filter(),
             wanted,
             rows: BTreeMap::new(),
         }
@@ -237,7 +261,9 @@ impl Sink for Listed<'_> {
     }
 
     fn row(&mut self, side: Side, class: Class, key: &[u8], value: &[u8]) {
-        if !self.wanted[class as usize * BUCKETS + self.keys.bucket(key)] {
+        if !self.wanted[class as usize * BUCKETS + self.keys.bucket(key)]
+            || !takes(&mut self.filter, class, key)
+        {
             return;
         }
         let both = self.rows.entry((class, key.to_vec())).or_default();
@@ -256,7 +282,7 @@ mod tests {
 
     type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
-    fn sums(keys: &Keys, journal: &Rows, tables: &Rows) -> Sums {
+    fn sums<'a>(keys: &Keys<'a>, journal: &Rows, tables: &Rows) -> Sums<'a> {
         let mut sums = Sums::new(keys);
         for (key, value) in journal {
             sums.row(Side::Journal, Class::Version, key, value);
@@ -269,13 +295,13 @@ mod tests {
 
     quickcheck! {
         fn equal_sets_cancel_out_in_any_order(rows: Rows) -> bool {
-            let keys = Keys::new();
+            let keys = Keys::new(None);
             let turned = rows.iter().rev().cloned().collect();
             sums(&keys, &rows, &turned).unequal(1).is_empty()
         }
 
         fn what_differs_is_named(rows: Rows, other: (Vec<u8>, Vec<u8>), parts: u8) -> bool {
-            let keys = Keys::new();
+            let keys = Keys::new(None);
             let mut more = rows.clone();
             more.push(other.clone());
             // In two parts, as two threads would.
@@ -299,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_value_that_differs_is_found_in_its_own_class() {
-        let keys = Keys::new();
+        let keys = Keys::new(None);
         let mut sums = Sums::new(&keys);
         sums.row(Side::Journal, Class::Block, b"k", b"1");
         sums.row(Side::Tables, Class::Block, b"k", b"2");

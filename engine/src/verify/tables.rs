@@ -20,6 +20,7 @@ use crate::record::{HeaderRef, Peeked, Place, RowRef, Version, commitment, versi
 use crate::time::Moment;
 use crate::zone::{self, Heights, Rows};
 
+use super::area::AreaBlocks;
 use super::around::Surroundings;
 use super::content::{
     Erasures, emit_block, emit_chain, emit_track, emit_version, encode_version, header,
@@ -98,6 +99,19 @@ pub(super) const TABLES: &[Table] = &[
 pub(super) struct Part {
     pub(super) table: Table,
     pub(super) range: KeyRange,
+}
+
+/// What is filed in the blocks of an area.
+pub(super) fn parts_in(area: &AreaBlocks<'_>) -> Vec<Part> {
+    let by_place = area.by_place().into_iter();
+    let by_block = area.by_block().into_iter();
+    let of = |table: Table| move |range: KeyRange| Part { table, range };
+    let mut parts: Vec<Part> = by_place.clone().map(of(key::HISTORY)).collect();
+    parts.extend(by_place.map(of(key::RECORDS)));
+    for table in [key::BLOCKS, key::LINKS, key::EDGES] {
+        parts.extend(by_block.clone().map(of(table)));
+    }
+    parts
 }
 
 /// All tables, the great ones in parts for `threads` threads.
@@ -248,12 +262,17 @@ impl Job<'_> {
         value: &[u8],
         erasures: &mut Erasures,
     ) -> Result<Result<Heights, Fault>> {
-        let (heights, version, by) = match self.sound_version(table, place, row_key, value) {
-            Ok((heights, None)) => return Ok(Ok(heights)),
-            Ok((heights, Some((version, by)))) => (heights, version, by),
+        let (heights, erased) = match self.sound_version(table, place, row_key, value) {
+            Ok(sound) => sound,
             Err(fault) => return Ok(Err(fault)),
         };
         let run = self.run;
+        if run.area.is_some() {
+            self.is_where_its_head_says(table, place, row_key, value)?;
+        }
+        let Some((version, by)) = erased else {
+            return Ok(Ok(heights));
+        };
         if erasures.are_ordered(run, Some(self.tables.read), version, by)? {
             if !run.is_lost(version.commit) && !run.is_lost(by) && by <= run.applied {
                 let (key, by) = (encode_version(version), by.to_be_bytes());
@@ -268,6 +287,42 @@ impl Job<'_> {
             );
         }
         Ok(Ok(heights))
+    }
+
+    /// Whether a version is in `records` if and only if its entity's head names it: asked for each
+    /// row where the heads are not run through.
+    fn is_where_its_head_says(
+        &self,
+        table: Table,
+        place: &Place,
+        row_key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
+        let Ok(Peeked::Version(row, _)) = Peeked::decode(value, &self.run.spec) else {
+            return Ok(());
+        };
+        let record_key = match key::split_history(row_key) {
+            Ok((record_key, _)) if table == key::HISTORY => record_key,
+            _ => row_key,
+        };
+        let path = Path {
+            read: self.tables.read,
+            spec: &self.run.spec,
+            entity: record_key.get(place.as_bytes().len()..).unwrap_or_default(),
+        };
+        let Some(head) = Self::unless_damaged(path.head())? else {
+            return Ok(());
+        };
+        let last = head.and_then(|head| head.last);
+        let is_live = last.is_some_and(|last| last.version == row.version && last.place == *place);
+        if is_live != (table == key::RECORDS) {
+            self.run.report(
+                Finding::new(Side::Tables, Code::LiveHead, Remedy::Journal)
+                    .row(key::table_name(table), row_key)
+                    .version(row.version),
+            );
+        }
+        Ok(())
     }
 
     /// As [`Job::version`]; also says by which commit the payload was erased.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use blocknet_geocode::NetSpec;
+use blocknet_geocode::{Cell, NetSpec};
 use blocknet_kv::{Batch, Bytes, KeyRange, Read, Store, Table};
 use blocknet_wal::{EnvOp, InjectedError, Injection, MemEnv};
 
 use super::tables::TABLES;
 use super::*;
 use crate::net::{Inner, Writable};
+use crate::record::Place;
 use crate::testing::{DIR, Rng, builder, day, from_environment, seeds};
 use crate::{Assertion, Commit, Extent, LayerDef, LayerId, Net, Valid};
 
@@ -199,16 +200,25 @@ fn every_changed_byte_of_every_row_is_found() {
     assert!(flips > 10_000 / stride, "{flips}");
 }
 
+/// Several hundred houses that move on.
+fn houses(env: &MemEnv, houses: i64) -> Net {
+    let net = builder(env).create(DIR, NetSpec::city()).unwrap();
+    for round in 0..4 {
+        let all = (0..houses).map(|n| {
+            let place = n % (houses * 3 / 4) + round;
+            put(&n.to_string(), place, round * 10, None)
+        });
+        net.commit(&Commit::new("registrar", all.collect()))
+            .unwrap();
+    }
+    net
+}
+
 /// Rows enough that tables are read in parts, at which nothing is lost or counted twice.
 #[test]
 fn tables_in_parts_are_as_whole_ones() {
     let env = MemEnv::new(1);
-    let net = builder(&env).create(DIR, NetSpec::city()).unwrap();
-    for round in 0..4 {
-        let all = (0..400).map(|n| put(&n.to_string(), n % 300 + round, round * 10, None));
-        net.commit(&Commit::new("registrar", all.collect()))
-            .unwrap();
-    }
+    let net = houses(&env, 400);
     let store = &writable(&net).store;
     let read = store.snapshot().unwrap();
     let cut = parts(&*read, 4);
@@ -241,6 +251,59 @@ fn tables_in_parts_are_as_whole_ones() {
         }
     }
     assert!(damaged > 30);
+}
+
+#[test]
+fn of_an_area_every_row_of_its_blocks_is_checked_and_no_other() {
+    let env = MemEnv::new(1);
+    let net = houses(&env, 60);
+    let store = &writable(&net).store;
+    let edge = house(20).west;
+    let may_hold = |spec: &NetSpec, cell: &Cell, _: u8| spec.bounds(cell).west < edge;
+    let verify = || {
+        let target = Target {
+            env: Arc::new(env.clone()),
+            dir: Path::new(DIR),
+            tables: TablesFound::Open(store.snapshot().unwrap()),
+        };
+        verify_area(&target, &may_hold, &|_| ()).unwrap()
+    };
+    let whole = verify();
+    assert_eq!(errors(&whole), Vec::<String>::new());
+    assert!(!whole.is_clean(), "{:?}", whole.skipped);
+    let spec = NetSpec::city();
+    let block_of_row = |(table, row_key, _): &(Table, Vec<u8>, Vec<u8>)| {
+        if [key::RECORDS, key::HISTORY].contains(table) {
+            return block_of(&spec, &Place::of_key(row_key, &spec).unwrap(), true);
+        }
+        let packed = row_key.get(..spec.block_len_bytes())?;
+        [key::BLOCKS, key::LINKS, key::EDGES]
+            .contains(table)
+            .then(|| spec.block_from_packed(packed).unwrap())
+    };
+    let seed = 3;
+    let mut rng = Rng(seed);
+    let (mut inside, mut outside, mut noise) = (0, 0, 0);
+    for row in all_rows(&*store.snapshot().unwrap()) {
+        let is_in = block_of_row(&row).is_some_and(|block| may_hold(&spec, &block.cell(), 0));
+        let mut changed = row.2.clone();
+        let at = rng.below(changed.len().max(1) as u64) as usize;
+        let flipped = changed.get_mut(at).map(|byte| *byte ^= 1).is_some();
+        let missing = with_row(&**store, &row, None, &verify);
+        let found = flipped.then(|| with_row(&**store, &row, Some(&changed), &verify));
+        let name = key::table_name(row.0);
+        if is_in {
+            inside += 1;
+            assert!(missing.errors().next().is_some(), "{name} {:?}", row.1);
+            let found = found.unwrap();
+            assert!(found.errors().next().is_some(), "{name} {:?} {at}", row.1);
+        } else if [key::RECORDS, key::HISTORY, key::TRACKS, key::ZONES].contains(&row.0) {
+            outside += 1;
+            noise += usize::from(missing.errors().next().is_some());
+        }
+    }
+    assert!(inside > 100 && outside > 200, "{inside} {outside}");
+    assert_eq!(noise, 0, "of {outside}");
 }
 
 #[test]
