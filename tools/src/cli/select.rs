@@ -52,6 +52,39 @@ impl FromStr for BoxArg {
     }
 }
 
+/// An area by itself: a box, or the polygons of a file.
+#[derive(Clone, Debug)]
+pub(crate) enum AreaArg {
+    Box(Window),
+    File(PathBuf),
+}
+
+impl FromStr for AreaArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match numbers(text).as_deref() {
+            Some(&[west, south, east, north]) => {
+                let window = Window::flat(west, south, east, north);
+                window.check()?;
+                Ok(Self::Box(window))
+            }
+            Some(_) => Err("write W,S,E,N in degrees, or the name of a file".to_owned()),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl AreaArg {
+    /// The area; `flag` is how it was given.
+    pub(crate) fn load(&self, flag: &'static str) -> Result<Area> {
+        match self {
+            Self::Box(window) => Ok(Area::Window(*window)),
+            Self::File(path) => Ok(Area::Polygon(Arc::new(polygon_of(flag, path)?.1))),
+        }
+    }
+}
+
 /// An altitude band, open at either end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Band(f64, f64);
@@ -443,18 +476,23 @@ fn in_window(window: Window, matching: MatchArg) -> Result<Place> {
     })
 }
 
-fn in_polygon(path: &Path, matching: MatchArg) -> Result<Place> {
-    const FLAG: &str = "--polygon";
-    let parts = input::polygons(&read(FLAG, path)?).map_err(|source| CliError::Area {
-        flag: FLAG,
+/// The parts of a polygon in a file, and the polygon.
+fn polygon_of(flag: &'static str, path: &Path) -> Result<(Vec<Vec<Vec<(f64, f64)>>>, Polygon)> {
+    let parts = input::polygons(&read(flag, path)?).map_err(|source| CliError::Area {
+        flag,
         path: path.to_owned(),
         source,
     })?;
     let polygon = Polygon::new(parts.clone()).map_err(|what| CliError::Shape {
-        flag: FLAG,
+        flag,
         path: path.to_owned(),
         what,
     })?;
+    Ok((parts, polygon))
+}
+
+fn in_polygon(path: &Path, matching: MatchArg) -> Result<Place> {
+    let (parts, polygon) = polygon_of("--polygon", path)?;
     let polygon = Arc::new(polygon);
     let region = Region::new(&parts, Arc::clone(&polygon));
     let place = Place::of(Area::Polygon(polygon), matching);

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use blocknet_engine::ErrorKind;
 use blocknet_engine::verify::{Code, Depth, Finding, Progress, Severity, Standing, Verification};
+use blocknet_geocode::{Cell, NetSpec};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::against::{Against, AgainstArgs, AgainstJson, freshness, freshness_text, split};
 use super::error::{CliError, Result};
 use super::io::{BAD, CHANGED, DIM, GOOD, Io};
+use super::select::AreaArg;
 use super::text::{Table, counted, grouped, hex, length};
 use super::{CLEAN, DAMAGED, INCOMPLETE, NOT_REMEMBERED, store};
 
@@ -27,7 +29,7 @@ it --against a checkpoint kept elsewhere (see `checkpoint`), or another copy. A 
 history is another, and after which earlier checkpoint; a copy names the first other commit and block.
 
 Exit codes are bits that add up: 0 everything was checked and nothing is wrong; 4 there is damage; \
-8 not everything could be checked (a file that cannot be read, a store that is locked, --quick), \
+8 not everything could be checked (a file that cannot be read, a store that is locked, --quick, --area), \
 which proves nothing about the rest; 16 wrong arguments; 64 the store is not the one remembered: rolled \
 back, truncated, forked, or another.";
 
@@ -44,6 +46,16 @@ pub(crate) struct Args {
     /// Check everything (default)
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// Of the tables check only what is filed in blocks that this area can reach, and the journal.
+    /// A box in degrees, or a GeoJSON file with polygons. Exit code at least 8, since the rest is not
+    /// checked
+    #[arg(
+        long,
+        value_name = "W,S,E,N | FILE",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["quick", "full", "against"]
+    )]
+    area: Option<AreaArg>,
     #[command(flatten)]
     against: AgainstArgs,
 }
@@ -228,21 +240,29 @@ impl Args {
     }
 
     fn mode(&self) -> &'static str {
-        if self.quick { "quick" } else { "full" }
+        match &self.area {
+            Some(_) => "area",
+            None if self.quick => "quick",
+            None => "full",
+        }
     }
 }
 
 pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let against = args.against.load()?;
+    let area = args.area.as_ref();
+    let area = area.map(|area| area.load("--area")).transpose()?;
     let (anchors, copies) = split(&against);
     let bar = bar(io, "verifying");
-    let result = store::builder().verify_against(
-        &args.dir,
-        args.depth(),
-        &anchors,
-        &copies,
-        &on_progress(&bar),
-    );
+    let (builder, on_progress) = (store::builder(), on_progress(&bar));
+    let result = match &area {
+        Some(area) => {
+            let may_hold =
+                |spec: &NetSpec, cell: &Cell, level: u8| area.may_hold(spec, cell, level);
+            builder.verify_area(&args.dir, &may_hold, &on_progress)
+        }
+        None => builder.verify_against(&args.dir, args.depth(), &anchors, &copies, &on_progress),
+    };
     bar.finish_and_clear();
     match result {
         Ok(verification) => {

@@ -131,6 +131,51 @@ fn quick_is_never_zero() {
 }
 
 #[test]
+fn of_an_area_what_is_filed_there_is_checked_and_the_rest_is_said_to_be_left() {
+    let scene = scene();
+    let before = scene.files("net");
+    let exits = |code, line: &str| {
+        let ran = scene.run(line);
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+        ran
+    };
+    let ran = exits(8, "verify net --area 6.0999,51.999,6.1101,52.001");
+    assert!(ran.out.contains("filed in the 6 blocks"), "{}", ran.out);
+    let report = exits(8, "verify net --area 6.0999,51.999,6.1101,52.001 --json").object();
+    let all = scene.ok("verify net --json").object();
+    assert_eq!(report["mode"], "area");
+    assert_eq!(report["result"], "incomplete");
+    assert_eq!(report["summary"]["errors"], 0);
+    assert_eq!(report["checked"]["frames"], all["checked"]["frames"]);
+    let rows = |report: &Value| report["checked"]["kv"].as_u64().unwrap();
+    assert!(
+        (20..rows(&all) / 3).contains(&rows(&report)),
+        "{report} {all}"
+    );
+    // Polygons of a file; one in which nothing is.
+    let square = |x: f64| {
+        format!(
+            "{{\"type\":\"Polygon\",\"coordinates\":[[[{x},51.9],[{y},51.9],[{y},52.1],[{x},52.1],[{x},51.9]]]}}",
+            y = x + 0.01
+        )
+    };
+    scene.file("here", square(6.1));
+    scene.file("away", square(7.1));
+    assert!(rows(&exits(8, "verify net --area here --json").object()) > 20);
+    let away = exits(8, "verify net --area away --json").object();
+    assert_eq!(rows(&away), 0);
+    assert_eq!(before, scene.files("net"));
+    for line in [
+        "verify net --area 6,52",
+        "verify net --area 6.1,52.1,6.2,51.9",
+        "verify net --area here --quick",
+        "verify net --area here --against here",
+    ] {
+        exits(16, line);
+    }
+}
+
+#[test]
 fn a_flipped_byte_of_the_journal_is_found_and_placed() {
     let scene = scene();
     let (offset, len) = place(&scene, 3);
