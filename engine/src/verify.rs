@@ -97,7 +97,7 @@ pub struct Verification {
     pub head: (u64, Hash),
     /// Segment files.
     pub segments: u64,
-    /// Commits checked in the journal.
+    /// Commits of the journal that are sound.
     pub commits: u64,
     /// Commits whose recorded time was asserted by their writer.
     pub asserted: u64,
@@ -475,7 +475,12 @@ impl<'a> Verifier<'a> {
             }
             self.diagnosis.unread |= !sums.failed.is_empty();
         }
-        self.report.commits = sums.journal.commits;
+        let sound = self
+            .diagnosis
+            .scans
+            .iter()
+            .flat_map(|scan| scan.commits.iter());
+        self.report.commits = sound.map(|(first, last)| last - first + 1).sum();
         self.report.versions = sums.journal.versions;
         self.report.block_versions = sums.journal.block_versions;
         self.report.asserted = sums.journal.asserted;

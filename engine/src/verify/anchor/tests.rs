@@ -144,6 +144,7 @@ fn a_copy_names_the_first_other_commit_and_its_block() {
         tables: TablesFound::Unusable("gone".to_owned()),
     };
     let (verification, diagnosis) = crate::verify::verify(&behind, Depth::Full, &|_| ()).unwrap();
+    assert_eq!(verification.commits, 21);
     let against = |copy: &MemEnv| {
         let copy = builder(copy).open_read_only(DIR).unwrap();
         compare(&behind, &verification, &diagnosis, &copy).unwrap()
