@@ -570,7 +570,7 @@ impl NetBuilder {
     /// Those of [`NetBuilder::verify`].
     ///
     /// # Cost
-    /// Reads the journal, one row of each block of the net, and the area; for each version in it
+    /// Reads the journal, the versions of all blocks of the net, and the area; for each version in it
     /// also its entity's head.
     pub fn verify_area(
         &self,

@@ -435,7 +435,7 @@ impl<'a> Verifier<'a> {
             self.quick(&run, ledger.as_ref());
             return Ok(self.finish(run.findings.into_inner()));
         }
-        if let (Some(read), Some(_), None) = (self.read(), &ledger, &area) {
+        if let (Some(read), Some(_)) = (self.read(), &ledger) {
             run.blocks = Blocks::load(read, &spec)?;
         }
         let keys = Keys::new(area.as_ref());

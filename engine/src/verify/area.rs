@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::key;
 use crate::linking::decode_block;
 use crate::record::Place;
+use crate::view::PlaceRange;
 
 use super::content::{block_of, readable};
 use super::sums::Class;
@@ -17,7 +18,7 @@ use super::sums::Class;
 const ANSWERS_MAX: usize = 100_000;
 
 /// Stretches of blocks that are told apart; more are joined, and what lies between read and left.
-const RUNS_MAX: usize = 1_000;
+const RUNS_MAX: u64 = 1_000;
 
 /// Says whether something filed under a level, with its centre in a cell, can be in an area.
 pub type MayHold<'a> = dyn Fn(&NetSpec, &Cell, u8) -> bool + Sync + 'a;
@@ -28,8 +29,9 @@ pub(super) struct AreaBlocks<'a> {
     may_hold: &'a MayHold<'a>,
     /// Levels in use.
     levels: Vec<u8>,
-    /// Stretches of packed blocks that hold all of them and, where they are few, no others.
-    runs: Vec<KeyRange>,
+    /// First and last cells of stretches that hold all of them and, where they are few, no others;
+    /// `None` for the whole net.
+    runs: Option<Vec<(Cell, Cell)>>,
     /// How many there are; `None` where `blocks` cannot be read whole.
     pub(super) count: Option<u64>,
 }
@@ -52,33 +54,30 @@ impl<'a> AreaBlocks<'a> {
             spec: *spec,
             may_hold,
             levels,
-            runs: vec![KeyRange::all()],
+            runs: None,
             count: None,
         };
         if let Some(read) = read
             && let Ok((runs, count)) = readable(blocks.runs(read))?
         {
-            blocks.runs = runs;
+            blocks.runs = Some(runs);
             blocks.count = Some(count);
         }
         Ok(blocks)
     }
 
-    fn runs(&self, read: &dyn Read) -> Result<(Vec<KeyRange>, u64)> {
-        let (mut runs, mut count): (Vec<KeyRange>, _) = (Vec::new(), 0);
+    fn runs(&self, read: &dyn Read) -> Result<(Vec<(Cell, Cell)>, u64)> {
+        let (mut runs, mut count): (Vec<(Cell, Cell)>, _) = (Vec::new(), 0);
         let mut before_is_in = false;
         let mut cursor = read.cursor(key::BLOCKS, &KeyRange::all())?;
         while let Some((row_key, value)) = cursor.entry() {
             let (block, _) = decode_block(&self.spec, row_key, value)?;
-            let range = self.keys_of(&block);
-            let is_in = self.contains(&block);
+            let (cell, is_in) = (block.cell(), self.contains(&block));
             if is_in {
                 count += 1;
                 match runs.last_mut() {
-                    Some(last) if before_is_in || count > RUNS_MAX as u64 => {
-                        last.end.clone_from(&range.end);
-                    }
-                    _ => runs.push(range),
+                    Some(last) if before_is_in || count > RUNS_MAX => last.1 = cell,
+                    _ => runs.push((cell, cell)),
                 }
             }
             before_is_in = is_in;
@@ -92,23 +91,6 @@ impl<'a> AreaBlocks<'a> {
         Ok((runs, count))
     }
 
-    /// All keys that begin with a block's digits.
-    fn keys_of(&self, block: &Block) -> KeyRange {
-        let packed = block.to_packed();
-        let start = packed.as_ref().to_vec();
-        let digits = self.spec.block_digits() + self.spec.band_digits();
-        let mut last = start.clone();
-        if digits % 2 == 1
-            && let Some(byte) = last.last_mut()
-        {
-            *byte |= 0x0f;
-        }
-        KeyRange {
-            start,
-            end: KeyRange::prefix(&last).end,
-        }
-    }
-
     fn contains(&self, block: &Block) -> bool {
         let cell = block.cell();
         let may_hold = |level: &u8| (self.may_hold)(&self.spec, &cell, *level);
@@ -117,21 +99,46 @@ impl<'a> AreaBlocks<'a> {
 
     /// The stretches of a table whose keys begin with blocks.
     pub(super) fn by_block(&self) -> Vec<KeyRange> {
-        self.runs.clone()
+        let Some(runs) = &self.runs else {
+            return vec![KeyRange::all()];
+        };
+        let keys = |(first, last): &(Cell, Cell)| {
+            let mut end = last.to_packed().as_ref().to_vec();
+            if last.digits() % 2 == 1
+                && let Some(byte) = end.last_mut()
+            {
+                *byte |= 0x0f;
+            }
+            KeyRange {
+                start: first.to_packed().as_ref().to_vec(),
+                end: KeyRange::prefix(&end).end,
+            }
+        };
+        runs.iter().map(keys).collect()
     }
 
-    /// The stretches of a table whose keys begin with places.
+    /// The stretches of a table whose keys begin with places. Levels coarser than blocks keep
+    /// altitudes before the digits that tell blocks apart, so all of their cells is read.
     pub(super) fn by_place(&self) -> Vec<KeyRange> {
+        let Some(runs) = &self.runs else {
+            return vec![KeyRange::all()];
+        };
         let mut ranges = Vec::new();
-        for level in &self.levels {
-            let whole = KeyRange::prefix(&[*level]);
-            for run in &self.runs {
-                let under = |key: &[u8]| [&[*level][..], key].concat();
-                let end = run.end.as_deref().map(under);
-                ranges.push(KeyRange {
-                    start: under(&run.start),
-                    end: end.or_else(|| whole.end.clone()),
-                });
+        for level in self.levels.iter().copied() {
+            let mut cells: Vec<(Cell, Cell)> = Vec::new();
+            for (first, last) in runs {
+                let (first, last) = (first.ancestor(level), last.ancestor(level));
+                match cells.last_mut() {
+                    Some(before) if first <= before.1 => before.1 = last,
+                    _ => cells.push((first, last)),
+                }
+            }
+            for (first, last) in cells {
+                match self.spec.stored_range(&first, &last, level) {
+                    Ok((low, high)) => ranges.push(PlaceRange { level, low, high }.keys()),
+                    // Only a damaged row names a level that is none of the net's.
+                    Err(_) => return vec![KeyRange::all()],
+                }
             }
         }
         ranges
