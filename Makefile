@@ -48,6 +48,7 @@ bench: deps ## Benchmarks: ratios against named peers, in one run
 	cargo bench $(WORKSPACE) --profile dev --bench planner
 	cargo bench $(WORKSPACE) --profile dev --bench propagate
 	cargo bench $(WORKSPACE) --profile dev --bench ripple
+	cargo bench $(WORKSPACE) --profile dev --bench verify
 
 # RocksDB is C++ and its bindings are generated with libclang.
 deps:
