@@ -24,7 +24,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +63,9 @@ const LISTED_ROWS_MAX: u64 = 200_000;
 
 /// Findings kept in full; more are counted.
 const FINDINGS_MAX: usize = 100_000;
+
+/// Registry heads of commits that are kept in memory.
+const HEADS_MAX: usize = 1 << 16;
 
 /// How much is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -216,6 +219,8 @@ pub(crate) struct Run<'a> {
     quiet: bool,
     /// The blocks of the tables, if they fit into memory.
     blocks: Option<Blocks>,
+    /// Registry heads of commits that the tables were asked for.
+    heads: Mutex<HashMap<u64, Option<Hash>>>,
     /// What is verified, where it is not all.
     area: Option<&'a AreaBlocks<'a>>,
     bytes: AtomicU64,
@@ -245,6 +250,24 @@ impl Run<'_> {
 
     fn surroundings<'a>(&'a self, read: &'a dyn Read) -> Surroundings<'a> {
         Surroundings::new(read, &self.spec, self.blocks.as_ref())
+    }
+
+    /// The registry head after a commit, as the tables have it; `None` where its header is damaged.
+    fn registry_head(&self, read: &dyn Read, commit: u64) -> Result<Option<Hash>> {
+        if commit == 0 {
+            return Ok(Some(Hash::ZERO));
+        }
+        if let Some(head) = self.heads.lock().get(&commit) {
+            return Ok(*head);
+        }
+        let info = content::header(read, commit)?;
+        let head = info.ok().map(|info| info.registry_head);
+        let mut heads = self.heads.lock();
+        if heads.len() >= HEADS_MAX {
+            heads.clear();
+        }
+        heads.insert(commit, head);
+        Ok(head)
     }
 
     fn is_lost(&self, commit: u64) -> bool {
@@ -425,6 +448,7 @@ impl<'a> Verifier<'a> {
             broken: Ranges::default(),
             quiet: false,
             blocks: None,
+            heads: Mutex::default(),
             area: area.as_ref(),
             bytes: AtomicU64::new(0),
             bytes_expected: self.bytes_expected(survey.as_ref(), &segments),

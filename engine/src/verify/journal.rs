@@ -15,7 +15,7 @@ use crate::time::Moment;
 
 use super::Run;
 use super::around::{Surroundings, registry_changes};
-use super::content::{Content, Erasures, Failed, header};
+use super::content::{Content, Erasures, Failed};
 use super::finding::{Code, Finding, Remedy, Side};
 use super::ranges::Ranges;
 use super::sums::Sink;
@@ -395,14 +395,11 @@ impl SegmentJob<'_> {
         }
         let info = &body.info;
         let head = match before {
-            Some((number, _, head)) if number + 1 == info.number => head,
-            _ if info.number == 1 => Hash::ZERO,
-            _ => match header(read, info.number - 1)? {
-                Ok(before) => before.registry_head,
-                // Reported where the table is run through.
-                Err(_) => return Ok(()),
-            },
+            Some((number, _, head)) if number + 1 == info.number => Some(head),
+            _ => self.run.registry_head(read, info.number.saturating_sub(1))?,
         };
+        // Reported where the table is run through.
+        let Some(head) = head else { return Ok(()) };
         let touched = body
             .blocks
             .iter()

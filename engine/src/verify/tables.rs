@@ -33,9 +33,6 @@ use super::{Run, TablesRead};
 /// Tracks of one entity that are kept in memory; longer paths are read again row by row.
 const TRACKS_MAX: usize = 1 << 16;
 
-/// Registry heads of commits that are kept in memory.
-const HEADS_MAX: usize = 1 << 16;
-
 /// What the tables add up to.
 #[derive(Debug, Default)]
 pub(super) struct TableTotals {
@@ -524,7 +521,6 @@ impl Job<'_> {
     fn blocks(&mut self) -> Result<()> {
         let (run, tables) = (self.run, self.tables);
         let mut around = run.surroundings(tables.read);
-        let mut heads: BTreeMap<u64, Option<Hash>> = BTreeMap::new();
         // The row before, which is the next newer one of its block or another block's oldest.
         let mut newer: Option<Newer> = None;
         let broken_chain = |newer: &Newer, found: &dyn std::fmt::Display| {
@@ -589,22 +585,7 @@ impl Job<'_> {
             {
                 run.report(finding(Code::Gene));
             }
-            if heads.len() > HEADS_MAX {
-                heads.clear();
-            }
-            let number = commit.saturating_sub(1);
-            let before = if let Some(head) = heads.get(&number) {
-                *head
-            } else {
-                let head = match number {
-                    0 => Some(Hash::ZERO),
-                    before => header(tables.read, before)?
-                        .ok()
-                        .map(|info| info.registry_head),
-                };
-                heads.insert(number, head);
-                head
-            };
+            let before = run.registry_head(tables.read, commit.saturating_sub(1))?;
             if let Some(before) = before
                 && before != version.registry_head
             {
