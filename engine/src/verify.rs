@@ -18,6 +18,7 @@ mod finding;
 mod journal;
 mod ranges;
 mod rows;
+mod salvage;
 mod sums;
 mod tables;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
+use crate::record::{Header, Version};
 
 pub use anchor::{Anchor, Standing};
 pub(crate) use anchor::{compare, standings};
@@ -48,9 +50,10 @@ pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
 pub(crate) use rows::{Gap, each_row};
 
-use content::{Content, Erasures, payloads, rebuild};
+use content::{Content, Erasures, lost_in, payloads, rebuild, record_key};
 use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
+use salvage::{Remains, Salvage};
 use sums::{Keys, Listed, Sink, Sums};
 use tables::{JOBS, Job, TableTotals};
 
@@ -147,6 +150,9 @@ pub(crate) struct Diagnosis {
     pub(crate) scans: Vec<SegmentScan>,
     /// Commits that the journal lacks and the tables give back.
     pub(crate) from_tables: Ranges,
+    /// Those among them that no copy has whole, put together from both; what neither has is marked as
+    /// lost. Kept whole, since only damage to both copies makes one.
+    pub(crate) pieced: BTreeMap<u64, Rebuilt>,
     /// Commits that no copy proves.
     pub(crate) lost: Ranges,
     /// Hashes that something sound names.
@@ -206,6 +212,8 @@ pub(crate) struct Run<'a> {
     /// Newest commit in the tables.
     applied: u64,
     lost: Ranges,
+    /// Versions that both copies are found to have lost.
+    lost_versions: BTreeSet<Version>,
     /// Commits of the journal whose hash is not the one that a later commit names.
     broken: Ranges,
     /// In the second round, which only lists rows.
@@ -396,6 +404,7 @@ impl<'a> Verifier<'a> {
             net,
             applied,
             lost: Ranges::default(),
+            lost_versions: BTreeSet::new(),
             broken: Ranges::default(),
             quiet: false,
             bytes: AtomicU64::new(0),
@@ -426,7 +435,13 @@ impl<'a> Verifier<'a> {
         }
         let scans = std::mem::take(&mut sums.scans);
         self.judge_segments(&run, &scans, &end);
-        self.bring_back(&mut run, &scans, &mut sums, ledger.as_ref())?;
+        self.bring_back(
+            &mut run,
+            survey.as_ref(),
+            &scans,
+            &mut sums,
+            ledger.as_ref(),
+        )?;
         self.report_damages(&run, &scans, &end);
         self.diagnosis.scans = scans;
         let newest = self.diagnosis.newest;
@@ -438,7 +453,7 @@ impl<'a> Verifier<'a> {
             }
             if sums.failed.is_empty() {
                 self.name_differences(&mut run, survey.as_ref(), &segments, &keys, &sums.sink)?;
-                if run.lost.is_empty() {
+                if run.lost.is_empty() && run.lost_versions.is_empty() {
                     Self::compare_totals(&run, ledger, &sums);
                 }
             }
@@ -801,6 +816,7 @@ impl<'a> Verifier<'a> {
     fn bring_back(
         &mut self,
         run: &mut Run<'_>,
+        survey: Option<&Survey>,
         scans: &[SegmentScan],
         sums: &mut Pass<Sums>,
         ledger: Option<&Ledger>,
@@ -866,17 +882,22 @@ impl<'a> Verifier<'a> {
                     continue;
                 };
                 let body = damaged.get(&number).and_then(|frame| frame.body.as_deref());
-                match self.have_back(run, number, expected, body)? {
-                    Ok(rebuilt) => {
+                match self.have_back(run, survey, scans, number, expected, body)? {
+                    Ok((rebuilt, is_pieced)) => {
                         if number > 1 {
                             named.insert(number - 1, rebuilt.body.info.previous);
                         }
                         if let Some(content) = Content::of(&run.spec, &run.net, &rebuilt.body) {
                             content.emit(&mut sums.sink);
                             content.emit_erased(&mut sums.sink, &rebuilt.erasable, run);
+                            content.emit_lost(&mut sums.sink, &rebuilt.erasable);
                         }
                         sums.journal.add(&rebuilt.body);
                         self.diagnosis.from_tables.insert(number, number);
+                        Self::note_lost_versions(run, &rebuilt);
+                        if is_pieced {
+                            self.diagnosis.pieced.insert(number, rebuilt);
+                        }
                     }
                     Err(unproven) => {
                         run.lost.insert(number, number);
@@ -891,23 +912,84 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// A commit that the journal lacks, from the tables; `body` is what its frame still has of it.
+    /// A commit that the journal lacks: from the tables, or put together from what both have of it,
+    /// and then it says so; `body` is what its frame still has for sure.
     fn have_back(
         &self,
         run: &Run<'_>,
+        survey: Option<&Survey>,
+        scans: &[SegmentScan],
         number: u64,
         expected: Hash,
         body: Option<&[u8]>,
-    ) -> Result<std::result::Result<Rebuilt, Unproven>> {
-        let Some(read) = self.read() else {
-            return Ok(Err(Unproven::new(
-                "there are no tables to have it back from",
-            )));
+    ) -> Result<std::result::Result<(Rebuilt, bool), Unproven>> {
+        let read = self.read().filter(|_| number <= run.applied);
+        let whole = match (read, self.read()) {
+            (Some(read), _) => bring_back(read, &run.spec, &run.net, number, expected, body)?,
+            (None, Some(_)) => Err(Unproven::new("the tables never had it")),
+            (None, None) => Err(Unproven::new("there are no tables to have it back from")),
         };
-        if number > run.applied {
-            return Ok(Err(Unproven::new("the tables never had it")));
+        if let Ok(rebuilt) = &whole
+            && lost_in(&rebuilt.body, &rebuilt.erasable).is_empty()
+        {
+            return Ok(whole.map(|rebuilt| (rebuilt, false)));
         }
-        bring_back(read, &run.spec, &run.net, number, expected, body)
+        let env = &*self.target.env;
+        let salvage = Salvage {
+            read,
+            spec: &run.spec,
+            net: &run.net,
+            number,
+            expected,
+            remains: Remains::find(env, self.target.dir, scans, number)?,
+            from_journal: &mut |version| self.from_journal(run, survey, scans, version),
+        };
+        // Where that gives nothing, the reason is the one that the tables give.
+        let pieced = salvage.commit()?.map(|rebuilt| (rebuilt, true));
+        Ok(pieced.or(whole.map(|rebuilt| (rebuilt, false))))
+    }
+
+    /// The header of a version, from a sound frame or from what was had back.
+    fn from_journal(
+        &self,
+        run: &Run<'_>,
+        survey: Option<&Survey>,
+        scans: &[SegmentScan],
+        version: Version,
+    ) -> Result<Option<Header>> {
+        let header = |body: &Body| body.assertions.get(version.index as usize).cloned();
+        if let Some(rebuilt) = self.diagnosis.pieced.get(&version.commit) {
+            return Ok(header(&rebuilt.body));
+        }
+        let scan = scans
+            .iter()
+            .find(|scan| scan.commits.contains(version.commit));
+        let (Some(survey), Some(scan)) = (survey, scan) else {
+            return Ok(None);
+        };
+        for found in survey.walk(scan.segment).map_err(Error::from)? {
+            let blocknet_wal::Found::Frame(frame) = found.map_err(Error::from)? else {
+                continue;
+            };
+            if frame.seq == version.commit && !frame.lost {
+                let body = crate::open::decode_body(&frame, Some(&run.spec));
+                return Ok(body.ok().as_ref().and_then(header));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Names the versions of a commit that are lost in both copies.
+    fn note_lost_versions(run: &mut Run<'_>, rebuilt: &Rebuilt) {
+        for (version, lost) in lost_in(&rebuilt.body, &rebuilt.erasable) {
+            run.lost_versions.insert(version);
+            let Some(header) = rebuilt.body.assertions.get(version.index as usize) else {
+                continue;
+            };
+            let finding = Finding::new(Side::Journal, Code::CommitLost, Remedy::Unprovable);
+            let finding = finding.found(lost.text());
+            run.report(about_row(run, finding, &record_key(header)).version(version));
+        }
     }
 
     /// The newest commit of the tables against the journal's.
@@ -964,7 +1046,11 @@ impl<'a> Verifier<'a> {
                 let first = scan.page.as_ref().map_or(1, |page| page.first_seq);
                 let until = scan.newest.max(first);
                 let is_lost = match &damage.frame {
-                    Some(frame) => self.diagnosis.lost.contains(frame.seq),
+                    Some(frame) => {
+                        let of_commit = |version: &Version| version.commit == frame.seq;
+                        self.diagnosis.lost.contains(frame.seq)
+                            || run.lost_versions.iter().any(of_commit)
+                    }
                     None => self.diagnosis.lost.meets(first, until),
                 };
                 let back = match &damage.frame {
@@ -1004,12 +1090,20 @@ impl<'a> Verifier<'a> {
                 listed.join(pass, Listed::join);
             }
             for number in self.diagnosis.from_tables.iter().flat_map(|(a, b)| a..=b) {
-                if let Ok(info) = content::header(read, number)?
-                    && let Ok(rebuilt) = rebuild(read, &run.spec, &run.net, number, info.hash)?
+                let again = match self.diagnosis.pieced.get(&number) {
+                    Some(_) => None,
+                    None => match content::header(read, number)? {
+                        Ok(info) => rebuild(read, &run.spec, &run.net, number, info.hash)?.ok(),
+                        Err(_) => None,
+                    },
+                };
+                let rebuilt = self.diagnosis.pieced.get(&number).or(again.as_ref());
+                if let Some(rebuilt) = rebuilt
                     && let Some(content) = Content::of(&run.spec, &run.net, &rebuilt.body)
                 {
                     content.emit(&mut listed.sink);
                     content.emit_erased(&mut listed.sink, &rebuilt.erasable, run);
+                    content.emit_lost(&mut listed.sink, &rebuilt.erasable);
                 }
             }
             for pass in walk_tables(run, &tables, sink) {

@@ -415,6 +415,13 @@ pub(crate) fn salvage<'a>(
     }
 }
 
+/// Where the body and the erasable bytes of the frame at `offset` begin in the file.
+pub(crate) fn section_offsets(header: &FrameHeader, offset: u64) -> (u64, u64) {
+    let body = offset.saturating_add(FRAME_HEADER_LEN as u64);
+    let section = body.saturating_add(u64::from(header.body_len).next_multiple_of(8));
+    (body, section.saturating_add(SECTION_HEADER_LEN as u64))
+}
+
 /// Checks and splits what follows the header of the frame at `offset`.
 ///
 /// A fault comes with the name of the damaged section and its distance from the frame's start.

@@ -197,8 +197,14 @@ pub struct DamagedFrame {
     pub body: Option<Vec<u8>>,
     /// Its erasable section, where the checksum proves it.
     pub erasable: Option<Vec<u8>>,
+    /// Length of its body, in bytes.
+    pub body_len_bytes: u32,
     /// Length of its erasable section, in bytes; 0 if it has none.
     pub erasable_len_bytes: u32,
+    /// Where the bytes of the body begin, whatever became of them, from the start of the file.
+    pub body_offset_bytes: u64,
+    /// The same of the erasable section.
+    pub erasable_offset_bytes: u64,
     /// True if it stood for a lost commit; its body is then what was found in that one's place.
     pub lost: bool,
 }
@@ -565,12 +571,16 @@ fn footer(
 
 fn damaged_frame(header: &FrameHeader, content: &[u8], salt: u64, offset: u64) -> DamagedFrame {
     let known = format::salvage(header, content, salt, offset);
+    let (body_at, erasable_at) = format::section_offsets(header, offset);
     DamagedFrame {
         seq: header.seq,
         chain: header.chain,
         body: known.body.ok().map(<[u8]>::to_vec),
         erasable: known.erasable.ok().map(<[u8]>::to_vec),
+        body_len_bytes: header.body_len,
         erasable_len_bytes: header.erasable_len,
+        body_offset_bytes: body_at,
+        erasable_offset_bytes: erasable_at,
         lost: header.kind == Kind::Lost,
     }
 }

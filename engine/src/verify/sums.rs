@@ -37,9 +37,11 @@ pub(super) enum Class {
     ErasedRow,
     /// A payload erased, as the commit orders it and in the frame of the version.
     ErasedFrame,
+    /// That a version is lost, or its payload.
+    Lost,
 }
 
-const CLASSES: usize = 11;
+const CLASSES: usize = 12;
 
 /// The keys that rows are hashed with in one run.
 #[derive(Clone, Debug)]

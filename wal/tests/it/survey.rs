@@ -228,6 +228,9 @@ impl Expected<'_> {
         let section = start + HEADER_LEN + body_len.next_multiple_of(8);
         let len = frame.erasable.len() as u64;
         assert_eq!(u64::from(known.erasable_len_bytes), len);
+        assert_eq!(u64::from(known.body_len_bytes), body_len);
+        assert_eq!(known.body_offset_bytes, start + HEADER_LEN);
+        assert_eq!(known.erasable_offset_bytes, section + 8);
         // Padding is damaged without harm to what it pads.
         let body_is_hit = at < start + HEADER_LEN + body_len;
         let section_is_hit = (section..section + 8 + len).contains(&at);
