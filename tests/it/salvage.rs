@@ -259,6 +259,8 @@ struct Whole {
     answers: Answers,
     frames: BTreeMap<u64, Frame>,
     records: BTreeMap<Version, Record>,
+    /// The table files, and which table each is of.
+    tables: Vec<(PathBuf, &'static str)>,
 }
 
 fn verify(store: &Path) -> Verification {
@@ -294,22 +296,33 @@ fn whole() -> Whole {
     let recovery = Recovery::scan(Arc::new(FileEnv), &store.join("journal")).unwrap();
     let frames = recovery.frames(1).unwrap().map(Result::unwrap);
     let frames = frames.map(|frame| (frame.seq, frame)).collect();
-    Whole {
+    let mut whole = Whole {
         root,
         store,
         commits: found.commits,
         answers,
         frames,
         records,
+        tables: Vec::new(),
+    };
+    let mut tables = Vec::new();
+    for file in whole.table_files() {
+        whole.with(
+            &file,
+            |bytes| bytes[20] ^= 0x10,
+            |hit| tables.push((file.clone(), hit.table)),
+        );
     }
+    whole.tables = tables;
+    whole
 }
 
-/// A block of a table file that is damaged, and what hangs on it.
+/// A table file with damage, and what hangs on it.
 struct Hit {
-    file: PathBuf,
-    at: usize,
+    /// The table that cannot be read, empty where all can.
     table: &'static str,
     findings: Vec<Finding>,
+    bytes: Vec<u8>,
 }
 
 impl Whole {
@@ -332,35 +345,59 @@ impl Whole {
         files
     }
 
-    /// Damages a random block of one of these tables that `fits`.
-    fn hit(&self, rng: &mut Rng, copy: &Path, tables: &[&str], fits: impl Fn(&Hit) -> bool) -> Hit {
-        let files = self.table_files();
-        for _ in 0..2000 {
-            let file = files[rng.index(files.len())].clone();
-            let len = usize::try_from(fs::metadata(self.store.join(&file)).unwrap().len()).unwrap();
-            let at = rng.index(len);
-            let alone = self.alone();
-            if alone.exists() {
-                fs::remove_dir_all(&alone).unwrap();
-            }
-            copy_dir(&self.store, &alone);
-            flip(&alone.join(&file), at);
-            let findings = verify(&alone).findings;
-            let unread = findings
-                .iter()
-                .find(|finding| finding.code == Code::TableUnreadable);
-            let Some(table) = unread.and_then(|finding| finding.table) else {
-                continue;
-            };
-            let hit = Hit {
+    /// What a verification finds after this change to a file of a store that is whole otherwise.
+    fn with(&self, file: &Path, change: impl Fn(&mut [u8]), then: impl FnOnce(Hit)) {
+        let (path, whole) = (self.alone().join(file), self.store.join(file));
+        if !self.alone().exists() {
+            copy_dir(&self.store, &self.alone());
+        }
+        let mut bytes = fs::read(&whole).unwrap();
+        change(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let findings = verify(&self.alone()).findings;
+        let unread = findings
+            .iter()
+            .find(|finding| finding.code == Code::TableUnreadable);
+        let table = unread.and_then(|finding| finding.table).unwrap_or_default();
+        then(Hit {
+            table,
+            findings,
+            bytes,
+        });
+        fs::copy(whole, path).unwrap();
+    }
+
+    /// Damages a random block of one of these tables that `fits`, and hands on what hangs on it.
+    fn hit<T>(
+        &self,
+        rng: &mut Rng,
+        copy: &Path,
+        tables: &[&str],
+        take: impl Fn(&Hit) -> Option<T>,
+    ) -> T {
+        let files: Vec<&PathBuf> = self
+            .tables
+            .iter()
+            .filter(|(_, table)| tables.contains(table))
+            .map(|(file, _)| file)
+            .collect();
+        let mut taken = None;
+        for _ in 0..100 {
+            let file = files[rng.index(files.len())];
+            let len = fs::metadata(self.store.join(file)).unwrap().len();
+            let at = rng.index(usize::try_from(len).unwrap());
+            self.with(
                 file,
-                at,
-                table,
-                findings,
-            };
-            if tables.contains(&table) && fits(&hit) {
-                flip(&copy.join(&hit.file), hit.at);
-                return hit;
+                |bytes| bytes[at] ^= 0x10,
+                |hit| {
+                    taken = take(&hit).filter(|_| tables.contains(&hit.table));
+                    if taken.is_some() {
+                        fs::write(copy.join(file), &hit.bytes).unwrap();
+                    }
+                },
+            );
+            if let Some(taken) = taken {
+                return taken;
             }
         }
         panic!("no block of {tables:?} was hit");
@@ -402,11 +439,6 @@ impl Whole {
 
     fn alone(&self) -> PathBuf {
         self.root.path().join("alone")
-    }
-
-    /// The record of a version.
-    fn record(&self, version: Version) -> Record {
-        self.records[&version].clone()
     }
 }
 
@@ -494,33 +526,32 @@ fn seed() -> u64 {
 impl Whole {
     /// Damages blocks of tables that follow from others, but no track of these entities.
     fn hit_others(&self, rng: &mut Rng, copy: &Path, lost: &BTreeSet<Version>) {
-        let ids: BTreeSet<String> = lost
+        let ids: BTreeSet<&str> = lost
             .iter()
-            .map(|version| self.record(*version).id)
+            .map(|version| &*self.records[version].id)
             .collect();
         for table in ["zones", "tracks", "moments", "links"] {
             self.hit(rng, copy, &[table], |hit| {
-                hit.table != "tracks"
-                    || hit.findings.iter().all(|finding| {
-                        let entity = finding.entity.as_ref();
-                        entity.is_none_or(|(_, id)| !ids.contains(id))
-                    })
+                let is_other = hit.findings.iter().all(|finding| {
+                    let entity = finding.entity.as_ref();
+                    entity.is_none_or(|(_, id)| !ids.contains(&**id))
+                });
+                (table != "tracks" || is_other).then_some(())
             });
         }
     }
 
-    /// Damages a block with rows of versions, and picks one of these with a payload.
-    fn pick(&self, rng: &mut Rng, copy: &Path) -> (Hit, Record) {
-        let hit = self.hit(rng, copy, &["records", "history"], |hit| {
-            self.missing(hit)
-                .iter()
-                .any(|version| !self.record(*version).payload.is_empty())
+    /// Damages a block with rows of versions; hands on which these are, and one with a payload.
+    fn pick(&self, rng: &mut Rng, copy: &Path) -> (Vec<Version>, &Record) {
+        let missing = self.hit(rng, copy, &["records", "history"], |hit| {
+            let missing = self.missing(hit);
+            let full = |version: &Version| !self.records[version].payload.is_empty();
+            missing.iter().any(full).then_some(missing)
         });
-        let versions = self.missing(&hit);
         loop {
-            let record = self.record(versions[rng.index(versions.len())]);
+            let record = &self.records[&missing[rng.index(missing.len())]];
             if !record.payload.is_empty() {
-                return (hit, record);
+                return (missing, record);
             }
         }
     }
@@ -531,7 +562,7 @@ fn a_payload_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
     let (whole, mut rng) = (whole(), Rng(seed()));
     for round in 0..4 {
         let copy = whole.copy();
-        let (hit, record) = whole.pick(&mut rng, &copy);
+        let (missing, record) = whole.pick(&mut rng, &copy);
         let version = record.version;
         let at = whole.find(version.commit, &record.payload, 0) + rng.index(record.payload.len());
         flip(&copy.join(whole.segment(version.commit)), at);
@@ -539,12 +570,12 @@ fn a_payload_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
         if round % 2 == 1 {
             whole.hit_others(&mut rng, &copy, &lost);
         }
-        let context = format!("round {round}, {version} in `{}`, byte {at}", hit.table);
+        let context = format!("round {round}, {version} of {}, byte {at}", missing.len());
         check(&whole, &copy, &lost, &context);
 
         // All but the payload is there: what does not ask for it is answered.
         let net = builder().open(&copy).unwrap();
-        read_and_state_again(&net, &record, &context);
+        read_and_state_again(&net, record, &context);
         net.close().unwrap();
         let found = verify(&copy);
         assert_eq!(found.errors().count(), 1, "{context}: {:#?}", texts(&found));
@@ -556,7 +587,7 @@ fn a_version_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
     let (whole, mut rng) = (whole(), Rng(seed()));
     for round in 0..6 {
         let copy = whole.copy();
-        let (hit, record) = whole.pick(&mut rng, &copy);
+        let (missing, record) = whole.pick(&mut rng, &copy);
         let version = record.version;
         let history = whole.answers.histories[&record.id].as_ref().unwrap();
         let before = history
@@ -571,8 +602,8 @@ fn a_version_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
             whole.hit_others(&mut rng, &copy, &lost);
         }
         let context = format!(
-            "round {round}, {version} in `{}`, byte {}",
-            hit.table,
+            "round {round}, {version} of {}, byte {}",
+            missing.len(),
             at - header
         );
         check(&whole, &copy, &lost, &context);
@@ -584,16 +615,12 @@ fn the_versions_of_a_destroyed_frame_come_from_the_tables_as_far_as_these_can_be
     let (whole, mut rng) = (whole(), Rng(seed()));
     for round in 0..4 {
         let copy = whole.copy();
-        let (hit, record) = whole.pick(&mut rng, &copy);
+        let (missing, record) = whole.pick(&mut rng, &copy);
         let commit = record.version.commit;
         let of_commit = |version: &Version| version.commit == commit;
-        let mut lost: BTreeSet<Version> =
-            whole.missing(&hit).into_iter().filter(of_commit).collect();
+        let mut lost: BTreeSet<Version> = missing.into_iter().filter(of_commit).collect();
         if round >= 2 {
-            // All rows of versions that RocksDB reads from these files.
-            for file in whole.table_files() {
-                lost.extend(whole.ruin(&copy, &file).into_iter().filter(of_commit));
-            }
+            lost.extend(whole.ruin(&copy).into_iter().filter(of_commit));
         }
         whole.destroy(&copy, commit, round % 2 == 0);
         if round % 2 == 1 {
@@ -621,36 +648,25 @@ impl Whole {
         fs::write(file, bytes).unwrap();
     }
 
-    /// Damages the front half of a table file all over, if it holds rows of versions; says which are
-    /// missing then.
-    fn ruin(&self, copy: &Path, file: &Path) -> Vec<Version> {
-        let mut bytes = fs::read(self.store.join(file)).unwrap();
-        let half = bytes.len() / 2;
-        for byte in bytes[..half].iter_mut().step_by(256) {
-            *byte ^= 0x10;
+    /// Damages the front half of all files with rows of versions all over; says which are missing then.
+    fn ruin(&self, copy: &Path) -> Vec<Version> {
+        let mut missing = Vec::new();
+        for (file, table) in &self.tables {
+            if !["records", "history"].contains(table) {
+                continue;
+            }
+            let change = |bytes: &mut [u8]| {
+                let half = bytes.len() / 2;
+                for byte in bytes[..half].iter_mut().step_by(256) {
+                    *byte ^= 0x10;
+                }
+            };
+            self.with(file, change, |hit| {
+                missing.extend(self.missing(&hit));
+                fs::write(copy.join(file), &hit.bytes).unwrap();
+            });
         }
-        let alone = self.alone();
-        if alone.exists() {
-            fs::remove_dir_all(&alone).unwrap();
-        }
-        copy_dir(&self.store, &alone);
-        fs::write(alone.join(file), &bytes).unwrap();
-        let findings = verify(&alone).findings;
-        let unread = findings
-            .iter()
-            .find(|finding| finding.code == Code::TableUnreadable);
-        let table = unread.and_then(|finding| finding.table).unwrap_or_default();
-        let hit = Hit {
-            file: file.to_owned(),
-            at: 0,
-            table,
-            findings,
-        };
-        if !["records", "history"].contains(&table) {
-            return Vec::new();
-        }
-        fs::write(copy.join(file), bytes).unwrap();
-        self.missing(&hit)
+        missing
     }
 }
 
