@@ -941,6 +941,7 @@ impl<'a> Verifier<'a> {
             net: &run.net,
             number,
             expected,
+            applied: run.applied,
             remains: Remains::find(env, self.target.dir, scans, number)?,
             from_journal: &mut |version| self.from_journal(run, survey, scans, version),
         };

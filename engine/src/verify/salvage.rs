@@ -103,6 +103,8 @@ pub(super) struct Salvage<'a> {
     pub(super) net: &'a [u8; 16],
     pub(super) number: u64,
     pub(super) expected: Hash,
+    /// Newest commit in the tables.
+    pub(super) applied: u64,
     pub(super) remains: Option<Remains>,
     pub(super) from_journal: &'a mut FromJournal<'a>,
 }
@@ -427,17 +429,20 @@ impl Salvage<'_> {
         Ok(Ok(erasable))
     }
 
-    /// Whether these damaged bytes are the salt and payload of a version, or say that a commit had
-    /// them erased, and it had.
+    /// Whether these bytes are the salt and payload of a version; or say that a commit had them
+    /// erased, and nothing says that it had not.
     fn is_kept(&self, part: &[u8], header: &Header, version: Version) -> Result<bool> {
         let Some((salt, payload)) = part.split_first_chunk::<SALT_LEN_BYTES>() else {
             return Ok(false);
         };
-        if let (Some(by), Some(read)) = (erased_by(salt, payload), self.read) {
-            let ordered = readable(ordered_by(read, self.spec, by))?;
-            return Ok(ordered.is_ok_and(|versions| versions.contains(&version)));
-        }
-        Ok(!header.is_lost() && commitment(salt, payload) == header.commitment)
+        let Some(by) = erased_by(salt, payload) else {
+            return Ok(!header.is_lost() && commitment(salt, payload) == header.commitment);
+        };
+        let Some(read) = self.read.filter(|_| by <= self.applied) else {
+            return Ok(true);
+        };
+        let ordered = readable(ordered_by(read, self.spec, by))?;
+        Ok(ordered.map_or(true, |versions| versions.contains(&version)))
     }
 }
 
@@ -529,3 +534,6 @@ impl<'a> Section<'a> {
         parts.collect::<Vec<_>>().into_iter()
     }
 }
+
+#[cfg(test)]
+mod tests;
