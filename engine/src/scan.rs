@@ -356,14 +356,11 @@ impl<'v, 'a> Scan<'v, 'a> {
         // The version that answers so far, with the record where it is wanted; that it is lost
         // counts only if no other one answers.
         let mut best: Option<(Version, Taken)> = None;
-        let take = |row: &RowRef<'_>| -> Result<(Version, Taken), Fault> {
-            let header = row.header_ref(spec)?;
-            let taken = wants(wanted, row, &header, contained).and_then(|takes| {
-                takes
-                    .then(|| record(row, &header, *with_payloads))
-                    .transpose()
-            });
-            Ok((row.version, taken))
+        let take = |row: &RowRef<'_>, header: &HeaderRef<'_>| {
+            take(wanted, row, header, contained, *with_payloads)
+        };
+        let best_of = |row: &RowRef<'_>| -> Result<(Version, Taken), Fault> {
+            Ok((row.version, take(row, &row.header_ref(spec)?)))
         };
         if let Some((row_key, value)) = cursors.records.entry()
             && row_key == group.as_slice()
@@ -376,11 +373,7 @@ impl<'v, 'a> Scan<'v, 'a> {
                         let (valid, _) = row.peek()?;
                         let answers =
                             row.version.commit <= bound && valid.contains(view.valid_at());
-                        if answers {
-                            take(&row).map(Some)
-                        } else {
-                            Ok(None)
-                        }
+                        answers.then(|| best_of(&row)).transpose()
                     })
                     .map_err(|fault| fault.in_table("records", row_key))?;
             }
@@ -409,7 +402,7 @@ impl<'v, 'a> Scan<'v, 'a> {
                     settled = true;
                     best = match peeked {
                         Peeked::Closing(_) => None,
-                        Peeked::Version(row, _) => Some(take(&row).map_err(fault)?),
+                        Peeked::Version(row, _) => Some(best_of(&row).map_err(fault)?),
                     };
                 }
             }
@@ -430,10 +423,7 @@ impl<'v, 'a> Scan<'v, 'a> {
             history.seek(&key::history(group, zero))?;
             counts.seeks += 1;
             if !settled {
-                let wanted = |row: &RowRef<'_>, header: &HeaderRef<'_>| {
-                    wants(wanted, row, header, contained)
-                };
-                return by_path(view, group, place_len, layer, wanted, *with_payloads);
+                return by_path(view, group, place_len, layer, take);
             }
             break;
         }
@@ -467,6 +457,20 @@ fn wants(
             contained,
         })
     }))
+}
+
+/// The record of a version, if it is wanted.
+fn take(
+    wanted: &Wanted<'_>,
+    row: &RowRef<'_>,
+    header: &HeaderRef<'_>,
+    contained: bool,
+    with_payload: bool,
+) -> Taken {
+    if !wants(wanted, row, header, contained)? {
+        return Ok(None);
+    }
+    record(row, header, with_payload).map(Some)
 }
 
 /// Boxed, since a record is large and passes through several hands.
@@ -572,8 +576,7 @@ fn by_path(
     group: &[u8],
     place_len: usize,
     layer: LayerId,
-    wanted: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Result<bool, Fault>,
-    with_payload: bool,
+    take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Taken,
 ) -> Result<Option<Box<Record>>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
@@ -586,12 +589,7 @@ fn by_path(
     if track.place.as_bytes() != place {
         return Ok(None);
     }
-    view.load_if(&path, &head, &track, |row, header| {
-        if !wanted(row, header)? {
-            return Ok(None);
-        }
-        record(row, header, with_payload).map(Some)
-    })
+    view.load_if(&path, &head, &track, take)
 }
 
 impl Cursors<'_> {

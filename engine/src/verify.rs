@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
-use crate::record::{Header, Version};
+use crate::record::Version;
 
 pub use anchor::{Anchor, Standing};
 pub(crate) use anchor::{compare, standings};
@@ -50,10 +50,9 @@ pub(crate) use journal::{SegmentScan, file_of};
 pub(crate) use ranges::Ranges;
 pub(crate) use rows::{Gap, each_row};
 
-use content::{Content, Erasures, lost_in, payloads, rebuild, record_key};
+use content::{Content, Erasures, payloads, rebuild};
 use difference::{about_row, difference};
 use journal::{JournalTotals, SegmentJob, damage_finding};
-use salvage::{Remains, Salvage};
 use sums::{Keys, Listed, Sink, Sums};
 use tables::{JOBS, Job, TableTotals};
 
@@ -459,6 +458,12 @@ impl<'a> Verifier<'a> {
             }
             self.diagnosis.unread |= !sums.failed.is_empty();
         }
+        self.count(&run, &mut sums);
+        Ok(self.finish(run.findings.into_inner()))
+    }
+
+    /// What was looked at.
+    fn count(&mut self, run: &Run<'_>, sums: &mut Pass<Sums>) {
         self.report.commits = sums.journal.commits;
         self.report.versions = sums.journal.versions;
         self.report.block_versions = sums.journal.block_versions;
@@ -468,7 +473,6 @@ impl<'a> Verifier<'a> {
         self.report.genes = sums.tables.genes;
         self.report.bytes = run.bytes.load(Ordering::Relaxed);
         self.report.skipped.append(&mut sums.failed);
-        Ok(self.finish(run.findings.into_inner()))
     }
 
     fn finish(mut self, mut findings: Findings) -> (Verification, Diagnosis) {
@@ -910,87 +914,6 @@ impl<'a> Verifier<'a> {
         self.diagnosis.lost.clone_from(&run.lost);
         self.diagnosis.named = named;
         Ok(())
-    }
-
-    /// A commit that the journal lacks: from the tables, or put together from what both have of it,
-    /// and then it says so; `body` is what its frame still has for sure.
-    fn have_back(
-        &self,
-        run: &Run<'_>,
-        survey: Option<&Survey>,
-        scans: &[SegmentScan],
-        number: u64,
-        expected: Hash,
-        body: Option<&[u8]>,
-    ) -> Result<std::result::Result<(Rebuilt, bool), Unproven>> {
-        let read = self.read().filter(|_| number <= run.applied);
-        let whole = match (read, self.read()) {
-            (Some(read), _) => bring_back(read, &run.spec, &run.net, number, expected, body)?,
-            (None, Some(_)) => Err(Unproven::new("the tables never had it")),
-            (None, None) => Err(Unproven::new("there are no tables to have it back from")),
-        };
-        if let Ok(rebuilt) = &whole
-            && lost_in(&rebuilt.body, &rebuilt.erasable).is_empty()
-        {
-            return Ok(whole.map(|rebuilt| (rebuilt, false)));
-        }
-        let env = &*self.target.env;
-        let salvage = Salvage {
-            read,
-            spec: &run.spec,
-            net: &run.net,
-            number,
-            expected,
-            applied: run.applied,
-            remains: Remains::find(env, self.target.dir, scans, number)?,
-            from_journal: &mut |version| self.from_journal(run, survey, scans, version),
-        };
-        // Where that gives nothing, the reason is the one that the tables give.
-        let pieced = salvage.commit()?.map(|rebuilt| (rebuilt, true));
-        Ok(pieced.or(whole.map(|rebuilt| (rebuilt, false))))
-    }
-
-    /// The header of a version, from a sound frame or from what was had back.
-    fn from_journal(
-        &self,
-        run: &Run<'_>,
-        survey: Option<&Survey>,
-        scans: &[SegmentScan],
-        version: Version,
-    ) -> Result<Option<Header>> {
-        let header = |body: &Body| body.assertions.get(version.index as usize).cloned();
-        if let Some(rebuilt) = self.diagnosis.pieced.get(&version.commit) {
-            return Ok(header(&rebuilt.body));
-        }
-        let scan = scans
-            .iter()
-            .find(|scan| scan.commits.contains(version.commit));
-        let (Some(survey), Some(scan)) = (survey, scan) else {
-            return Ok(None);
-        };
-        for found in survey.walk(scan.segment).map_err(Error::from)? {
-            let blocknet_wal::Found::Frame(frame) = found.map_err(Error::from)? else {
-                continue;
-            };
-            if frame.seq == version.commit && !frame.lost {
-                let body = crate::open::decode_body(&frame, Some(&run.spec));
-                return Ok(body.ok().as_ref().and_then(header));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Names the versions of a commit that are lost in both copies.
-    fn note_lost_versions(run: &mut Run<'_>, rebuilt: &Rebuilt) {
-        for (version, lost) in lost_in(&rebuilt.body, &rebuilt.erasable) {
-            run.lost_versions.insert(version);
-            let Some(header) = rebuilt.body.assertions.get(version.index as usize) else {
-                continue;
-            };
-            let finding = Finding::new(Side::Journal, Code::CommitLost, Remedy::Unprovable);
-            let finding = finding.found(lost.text());
-            run.report(about_row(run, finding, &record_key(header)).version(version));
-        }
     }
 
     /// The newest commit of the tables against the journal's.

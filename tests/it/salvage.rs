@@ -635,6 +635,57 @@ fn the_versions_of_a_destroyed_frame_come_from_the_tables_as_far_as_these_can_be
     }
 }
 
+/// The states between the steps of a repair: the segment is written anew and the old tables still
+/// stand; they are in quarantine, and nothing or half of the new ones has their place; the new ones
+/// stand, and no commit says so.
+#[test]
+fn a_repair_killed_between_its_steps_is_finished_by_the_next() {
+    let (whole, mut rng) = (whole(), Rng(seed()));
+    let damaged = whole.copy();
+    let (_, record) = whole.pick(&mut rng, &damaged);
+    let version = record.version;
+    let segment = whole.segment(version.commit);
+    let at = whole.find(version.commit, &record.payload, 0);
+    flip(&damaged.join(&segment), at);
+    let done = whole.root.path().join("done");
+    copy_dir(&damaged, &done);
+    assert_eq!(repair(&done).lost_versions, [version]);
+    let state = whole.root.path().join("state");
+    for (step, tables) in [Some(&damaged), None, None, Some(&done)]
+        .into_iter()
+        .enumerate()
+    {
+        if state.exists() {
+            fs::remove_dir_all(&state).unwrap();
+        }
+        copy_dir(&damaged, &state);
+        fs::copy(done.join(&segment), state.join(&segment)).unwrap();
+        fs::remove_dir_all(state.join("tables")).unwrap();
+        if let Some(tables) = tables {
+            copy_dir(&tables.join("tables"), &state.join("tables"));
+        }
+        if step == 2 {
+            copy_dir(&done.join("tables"), &state.join("tables.new"));
+            fs::remove_file(state.join("tables.new/CURRENT")).unwrap();
+        }
+        let again = repair(&state);
+        let context = format!("step {step}: {again:#?}");
+        assert_eq!(again.lost_versions, [version], "{context}");
+        assert!(again.lost.is_empty() && again.left.is_empty(), "{context}");
+        let after = again.after.as_ref().unwrap_or(&again.before);
+        assert_eq!(texts(after).len(), 1, "{context}");
+        assert!(repair(&state).steps.is_empty(), "{context}");
+        let net = builder().open(&state).unwrap();
+        let lost = BTreeSet::from([version]);
+        judge(
+            &whole.answers,
+            &answers(&net, whole.commits),
+            &lost,
+            &format!("step {step}"),
+        );
+    }
+}
+
 impl Whole {
     /// Overwrites what a frame holds, and its header as well.
     fn destroy(&self, copy: &Path, commit: u64, with_header: bool) {

@@ -201,10 +201,6 @@ pub struct DamagedFrame {
     pub body_len_bytes: u32,
     /// Length of its erasable section, in bytes; 0 if it has none.
     pub erasable_len_bytes: u32,
-    /// Where the bytes of the body begin, whatever became of them, from the start of the file.
-    pub body_offset_bytes: u64,
-    /// The same of the erasable section.
-    pub erasable_offset_bytes: u64,
     /// True if it stood for a lost commit; its body is then what was found in that one's place.
     pub lost: bool,
 }
@@ -571,7 +567,6 @@ fn footer(
 
 fn damaged_frame(header: &FrameHeader, content: &[u8], salt: u64, offset: u64) -> DamagedFrame {
     let known = format::salvage(header, content, salt, offset);
-    let (body_at, erasable_at) = format::section_offsets(header, offset);
     DamagedFrame {
         seq: header.seq,
         chain: header.chain,
@@ -579,8 +574,6 @@ fn damaged_frame(header: &FrameHeader, content: &[u8], salt: u64, offset: u64) -
         erasable: known.erasable.ok().map(<[u8]>::to_vec),
         body_len_bytes: header.body_len,
         erasable_len_bytes: header.erasable_len,
-        body_offset_bytes: body_at,
-        erasable_offset_bytes: erasable_at,
         lost: header.kind == Kind::Lost,
     }
 }

@@ -10,9 +10,12 @@ use std::path::Path as FilePath;
 
 use blocknet_geocode::NetSpec;
 use blocknet_kv::{KeyRange, Read};
-use blocknet_wal::{Access, DamagedFrame, Env, FRAME_LEN_BYTES_MAX};
+use blocknet_wal::{
+    Access, BODY_OFFSET_BYTES, Damage, Env, FRAME_LEN_BYTES_MAX, Found, Survey,
+    erasable_offset_bytes,
+};
 
-use crate::body::Body;
+use crate::body::{Body, CommitInfo};
 use crate::codec::{Decoder, Encoder};
 use crate::entity::{Path, Track};
 use crate::erase::ordered_by;
@@ -26,25 +29,30 @@ use crate::record::{
 use crate::request::limit;
 
 use super::content::{
-    Content, Outline, Rebuilt, Unproven, proven, readable, record_key, version_row,
+    Content, Outline, Rebuilt, Unproven, lost_in, proven, readable, record_key, version_row,
 };
+use super::difference::about_row;
+use super::finding::{Code, Finding, Remedy, Side};
 use super::journal::{SegmentScan, file_of};
 use super::rows::each_row;
+use super::{Run, Verifier, bring_back};
 
 /// How far behind the place where a header should stand one is looked for, in bytes: more than a
 /// header takes.
 const SEARCH_LEN_BYTES: usize = 32 << 10;
 
-/// The bytes of a damaged frame.
+/// The bytes of a damaged frame, from its body on.
 pub(super) struct Remains {
-    body: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Lengths of body and erasable section; `None` where the header of the frame is damaged, which
+    /// says them.
+    lens: Option<(u32, u32)>,
     /// Whether its checksum fits the body: then the damage is elsewhere.
     body_is_sound: bool,
-    erasable: Vec<u8>,
 }
 
 impl Remains {
-    /// What stands in the place of a commit, where the header of its frame is sound.
+    /// What stands in the place of a commit.
     pub(super) fn find(
         env: &dyn Env,
         dir: &FilePath,
@@ -52,44 +60,75 @@ impl Remains {
         commit: u64,
     ) -> Result<Option<Self>> {
         for scan in scans {
-            let frames = scan
-                .damages
-                .iter()
-                .filter_map(|damage| damage.frame.as_ref());
-            let mut frames = frames.filter(|frame| frame.seq == commit && !frame.lost);
-            if let Some(frame) = frames.next() {
-                return Self::read(env, &dir.join(file_of(scan.segment)), frame).map(Some);
+            let path = dir.join(file_of(scan.segment));
+            for damage in &scan.damages {
+                let stated = damage.frame.as_ref();
+                if stated.is_some_and(|frame| frame.seq != commit || frame.lost)
+                    || (stated.is_none() && damage.what != "frame header")
+                {
+                    continue;
+                }
+                let found = Self {
+                    bytes: Self::read(env, &path, damage)?,
+                    lens: stated.map(|frame| (frame.body_len_bytes, frame.erasable_len_bytes)),
+                    body_is_sound: stated.is_some_and(|frame| frame.body.is_some()),
+                };
+                if stated.is_some() || found.number() == Some(commit) {
+                    return Ok(Some(found));
+                }
             }
         }
         Ok(None)
     }
 
-    fn read(env: &dyn Env, path: &FilePath, frame: &DamagedFrame) -> Result<Self> {
+    fn read(env: &dyn Env, path: &FilePath, damage: &Damage) -> Result<Vec<u8>> {
         let file = env
             .open(path, Access::Read)
             .map_err(|error| Error::io("open", path, error))?;
-        let bytes = |offset: u64, len: u32| -> Result<Vec<u8>> {
-            let failed = |error| Error::io("read", path, error);
-            let left = file.len_bytes().map_err(failed)?.saturating_sub(offset);
-            let len = u64::from(len).min(left).min(FRAME_LEN_BYTES_MAX);
-            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-            let have = file.read_at(&mut bytes, offset).map_err(failed)?;
-            bytes.truncate(have);
-            Ok(bytes)
+        let failed = |error| Error::io("read", path, error);
+        let offset = damage.offset_bytes.saturating_add(BODY_OFFSET_BYTES);
+        let left = file.len_bytes().map_err(failed)?.saturating_sub(offset);
+        let len = damage.len_bytes.saturating_sub(BODY_OFFSET_BYTES);
+        let len = len.min(left).min(FRAME_LEN_BYTES_MAX);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        let have = file.read_at(&mut bytes, offset).map_err(failed)?;
+        bytes.truncate(have);
+        Ok(bytes)
+    }
+
+    /// The commit that the body says it is of.
+    fn number(&self) -> Option<u64> {
+        let info = CommitInfo::decode(&mut Decoder(&self.bytes));
+        info.ok().map(|info| info.number)
+    }
+
+    /// The body, or all from there on where its length is not known.
+    fn body(&self) -> &[u8] {
+        let len = self.lens.map_or(usize::MAX, |(body, _)| body as usize);
+        self.bytes.get(..len).unwrap_or(&self.bytes)
+    }
+
+    /// The erasable section, of a body that is known by now.
+    fn erasable(&self, body: &Body) -> &[u8] {
+        let lens = self.lens.or_else(|| {
+            // As long as they were written, if nothing of the body is lost.
+            let salt_len = u32::try_from(SALT_LEN_BYTES).ok()?;
+            let mut section = 0_u32;
+            for header in &body.assertions {
+                let len = header.payload_len.checked_add(salt_len)?;
+                section = section.checked_add(len)?;
+            }
+            let is_whole = !body.assertions.iter().any(Header::is_lost);
+            let body_len = u32::try_from(body.encode().len()).ok();
+            body_len.filter(|_| is_whole).map(|len| (len, section))
+        });
+        let Some((body_len, section_len)) = lens else {
+            return &[];
         };
-        let erasable = bytes(frame.erasable_offset_bytes, frame.erasable_len_bytes)?;
-        Ok(match &frame.body {
-            Some(body) => Self {
-                body: body.clone(),
-                body_is_sound: true,
-                erasable,
-            },
-            None => Self {
-                body: bytes(frame.body_offset_bytes, frame.body_len_bytes)?,
-                body_is_sound: false,
-                erasable,
-            },
-        })
+        let begin = erasable_offset_bytes(body_len) - BODY_OFFSET_BYTES;
+        let begin = usize::try_from(begin).unwrap_or(usize::MAX);
+        let rest = self.bytes.get(begin..).unwrap_or_default();
+        rest.get(..section_len as usize).unwrap_or(rest)
     }
 }
 
@@ -109,6 +148,92 @@ pub(super) struct Salvage<'a> {
     pub(super) from_journal: &'a mut FromJournal<'a>,
 }
 
+impl Verifier<'_> {
+    /// A commit that the journal lacks: from the tables, or put together from what both have of it,
+    /// and then it says so; `body` is what its frame still has for sure.
+    pub(super) fn have_back(
+        &self,
+        run: &Run<'_>,
+        survey: Option<&Survey>,
+        scans: &[SegmentScan],
+        number: u64,
+        expected: Hash,
+        body: Option<&[u8]>,
+    ) -> Result<std::result::Result<(Rebuilt, bool), Unproven>> {
+        let read = self.read().filter(|_| number <= run.applied);
+        let whole = match (read, self.read()) {
+            (Some(read), _) => bring_back(read, &run.spec, &run.net, number, expected, body)?,
+            (None, Some(_)) => Err(Unproven::new("the tables never had it")),
+            (None, None) => Err(Unproven::new("there are no tables to have it back from")),
+        };
+        if let Ok(rebuilt) = &whole
+            && lost_in(&rebuilt.body, &rebuilt.erasable).is_empty()
+        {
+            return Ok(whole.map(|rebuilt| (rebuilt, false)));
+        }
+        let env = &*self.target.env;
+        let salvage = Salvage {
+            read,
+            spec: &run.spec,
+            net: &run.net,
+            number,
+            expected,
+            applied: run.applied,
+            remains: Remains::find(env, self.target.dir, scans, number)?,
+            from_journal: &mut |version| self.in_journal(run, survey, scans, version),
+        };
+        // Where that gives nothing, the reason is the one that the tables give.
+        let pieced = salvage.commit()?.map(|rebuilt| (rebuilt, true));
+        Ok(pieced.or(whole.map(|rebuilt| (rebuilt, false))))
+    }
+
+    /// The header of a version, from a sound frame or from what was had back.
+    fn in_journal(
+        &self,
+        run: &Run<'_>,
+        survey: Option<&Survey>,
+        scans: &[SegmentScan],
+        version: Version,
+    ) -> Result<Option<Header>> {
+        let header = |body: &Body| body.assertions.get(version.index as usize).cloned();
+        if let Some(rebuilt) = self.diagnosis.pieced.get(&version.commit) {
+            return Ok(header(&rebuilt.body));
+        }
+        let scan = scans
+            .iter()
+            .find(|scan| scan.commits.contains(version.commit));
+        let (Some(survey), Some(scan)) = (survey, scan) else {
+            return Ok(None);
+        };
+        for found in survey.walk(scan.segment).map_err(Error::from)? {
+            let Found::Frame(frame) = found.map_err(Error::from)? else {
+                continue;
+            };
+            if frame.seq == version.commit && !frame.lost {
+                let body = crate::open::decode_body(&frame, Some(&run.spec));
+                return Ok(body.ok().as_ref().and_then(header));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Names the versions of a commit that are lost in both copies.
+    pub(super) fn note_lost_versions(run: &mut Run<'_>, rebuilt: &Rebuilt) {
+        for (version, lost) in lost_in(&rebuilt.body, &rebuilt.erasable) {
+            run.lost_versions.insert(version);
+            let Some(header) = rebuilt.body.assertions.get(version.index as usize) else {
+                continue;
+            };
+            let finding = Finding::new(Side::Journal, Code::CommitLost, Remedy::Unprovable);
+            let finding = finding.found(lost.text());
+            run.report(about_row(run, finding, &record_key(header)).version(version));
+        }
+    }
+}
+
+/// The headers of a commit, and where each is from.
+type Headers = (Vec<Header>, Vec<Source>);
+
 /// Where a version was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -125,7 +250,7 @@ impl Salvage<'_> {
     /// Only when the operating system fails; what cannot be proven is an answer.
     pub(super) fn commit(mut self) -> Result<std::result::Result<Rebuilt, Unproven>> {
         let found = self.remains.as_ref();
-        let found = found.and_then(|remains| Body::decode(&remains.body, Some(self.spec)).ok());
+        let found = found.and_then(|remains| Body::decode(remains.body(), Some(self.spec)).ok());
         let is_sound = self
             .remains
             .as_ref()
@@ -205,12 +330,12 @@ impl Salvage<'_> {
         &mut self,
         read: &dyn Read,
         outline: &Outline,
-    ) -> Result<std::result::Result<(Vec<Header>, Vec<Source>), Unproven>> {
+    ) -> Result<std::result::Result<Headers, Unproven>> {
         let mut front = Encoder::default();
         outline.info.encode(&mut front);
         let body = self.remains.take();
         let mut finder = Finder {
-            bytes: body.as_ref().map_or(&[], |remains| &remains.body),
+            bytes: body.as_ref().map_or(&[], Remains::body),
             spec: self.spec,
             // Behind the commit's header and the count of its definitions.
             at: front.0.len() + 4,
@@ -394,7 +519,7 @@ impl Salvage<'_> {
             )));
         }
         let found = self.remains.as_ref();
-        let section = Section::of(found.map_or(&[], |remains| &remains.erasable), body);
+        let section = Section::of(found.map_or(&[], |remains| remains.erasable(body)), body);
         let mut erasable = Vec::new();
         for (index, header) in body.assertions.iter().enumerate() {
             let row = match self.read {
@@ -418,12 +543,11 @@ impl Salvage<'_> {
                     fits = Some(part);
                 }
             }
-            match fits {
-                Some(part) => erasable.extend_from_slice(part),
-                None => {
-                    erasable.extend_from_slice(&LOST_SALT);
-                    erasable.resize(erasable.len() + header.payload_len as usize, 0);
-                }
+            if let Some(part) = fits {
+                erasable.extend_from_slice(part);
+            } else {
+                erasable.extend_from_slice(&LOST_SALT);
+                erasable.resize(erasable.len() + header.payload_len as usize, 0);
             }
         }
         Ok(Ok(erasable))
