@@ -518,9 +518,7 @@ fn check(whole: &Whole, copy: &Path, lost: &BTreeSet<Version>, context: &str) {
 
 fn seed() -> u64 {
     let text = std::env::var("BLOCKNET_SEED").ok();
-    let seed = text.and_then(|text| text.parse().ok()).unwrap_or(1);
-    println!("BLOCKNET_SEED={seed}");
-    seed
+    text.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 impl Whole {
@@ -560,6 +558,7 @@ impl Whole {
 #[test]
 fn a_payload_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
     let (whole, mut rng) = (whole(), Rng(seed()));
+    println!("BLOCKNET_SEED={}", seed());
     for round in 0..4 {
         let copy = whole.copy();
         let (missing, record) = whole.pick(&mut rng, &copy);
@@ -585,6 +584,7 @@ fn a_payload_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
 #[test]
 fn a_version_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
     let (whole, mut rng) = (whole(), Rng(seed()));
+    println!("BLOCKNET_SEED={}", seed());
     for round in 0..6 {
         let copy = whole.copy();
         let (missing, record) = whole.pick(&mut rng, &copy);
@@ -613,6 +613,7 @@ fn a_version_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
 #[test]
 fn the_versions_of_a_destroyed_frame_come_from_the_tables_as_far_as_these_can_be_read() {
     let (whole, mut rng) = (whole(), Rng(seed()));
+    println!("BLOCKNET_SEED={}", seed());
     for round in 0..4 {
         let copy = whole.copy();
         let (missing, record) = whole.pick(&mut rng, &copy);
@@ -641,6 +642,7 @@ fn the_versions_of_a_destroyed_frame_come_from_the_tables_as_far_as_these_can_be
 #[test]
 fn a_repair_killed_between_its_steps_is_finished_by_the_next() {
     let (whole, mut rng) = (whole(), Rng(seed()));
+    println!("BLOCKNET_SEED={}", seed());
     let damaged = whole.copy();
     let (_, record) = whole.pick(&mut rng, &damaged);
     let version = record.version;

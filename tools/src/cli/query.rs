@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
     let mut renderer = Renderer::new(&view, &when.zone);
     let (mut count, mut exit) = (0, DONE);
     let mut found = query.run(&view)?;
-    while let Some(record) = found.next() {
+    for record in found.by_ref() {
         let record = match record {
             // Stands for one record: the others follow.
             Err(error) if error.kind() == ErrorKind::Lost => {
