@@ -19,10 +19,11 @@ use crate::ledger::{LayerState, Ledger};
 use crate::linking::{Blocks, Change, Linked, link};
 use crate::log;
 use crate::record::{
-    Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, encode_row, is_kept_or_erased,
+    Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, encode_row, flag, is_accounted_for,
 };
 use crate::time::Moment;
 use crate::touched;
+use crate::zone::Heights;
 
 /// Largest chunk of the list of what a commit touched.
 const CHUNK_LEN_BYTES: usize = 64 * 1024;
@@ -288,7 +289,7 @@ impl<'a> Rows<'a> {
             ordinal: header.ordinal,
             version,
             valid: header.valid,
-            flags: header.flags,
+            flags: header.flags & !flag::LOST,
             place: header.place,
             hull: path.hull(header.ordinal, header.valid)?,
         };
@@ -315,9 +316,9 @@ impl<'a> Rows<'a> {
             touch.rows += i64::from(takes_over);
             touch.leaves.push((record_key, index, hash));
             let live = takes_over && !header.is_absence();
-            let extent = header.extent.as_ref();
             let (live, past) = (i64::from(live), u64::from(!live));
-            self.zones.add(&header.place, live, past, extent);
+            let heights = Heights::of_version(&header);
+            self.zones.add(&header.place, live, past, heights);
         }
         for (place, altitude_known) in closings {
             let closing = ClosingAt {
@@ -372,7 +373,7 @@ impl<'a> Rows<'a> {
             self.batch.delete(key::RECORDS, old_key);
         }
         self.layer(layer).live -= 1;
-        self.zones.add(&last.place, -1, 1, None);
+        self.zones.add(&last.place, -1, 1, Heights::NONE);
         let block = self.block_of(&last.place, true)?;
         self.touches.entry(block).or_default().rows -= 1;
         Ok(())
@@ -397,7 +398,7 @@ impl<'a> Rows<'a> {
             key::history(&closed_key, version),
             row.encode(),
         );
-        self.zones.add(&closing.place, 0, 1, None);
+        self.zones.add(&closing.place, 0, 1, Heights::NONE);
         let block = self.block_of(&closing.place, closing.altitude_known)?;
         let touch = self.touches.entry(block).or_default();
         touch
@@ -605,7 +606,7 @@ pub(crate) fn replay(
             let (salt, payload) = part
                 .split_first_chunk::<SALT_LEN_BYTES>()
                 .expect("cut to this length");
-            if !is_kept_or_erased(salt, payload, header.commitment) {
+            if !is_accounted_for(salt, payload, header.commitment) {
                 return Err(broken("a payload does not fit its commitment"));
             }
             if header.previous != head.hash || header.ordinal != head.versions + 1 {

@@ -22,6 +22,9 @@ pub enum ErrorKind {
     Io,
     /// Stored bytes are damaged or do not fit together. Nothing was answered from them.
     Corrupt,
+    /// Both copies of a version were damaged, and a repair could bring back only part of it: the
+    /// text names it, and `verify` lists all. Everything else can be read; state the version anew.
+    Lost,
     /// The bytes were written by a format this release does not read. Use the release named.
     Version,
     /// An earlier failure left the handle unusable. Close it and open the store again.
@@ -204,6 +207,7 @@ pub(crate) enum Fault {
     Trailing { bytes: usize },
     Value { what: &'static str },
     Format { found: u8, known: u8 },
+    Lost { version: Version },
 }
 
 impl fmt::Display for Fault {
@@ -219,12 +223,21 @@ impl fmt::Display for Fault {
                 "written in format {found}, and this release reads {known}; use the release that \
                  wrote it"
             ),
+            Self::Lost { version } => write!(
+                f,
+                "version {version} is lost: both copies of it were damaged, and a repair could \
+                 prove only part of it"
+            ),
         }
     }
 }
 
 impl Fault {
     pub(crate) fn in_table(self, table: &str, key: &[u8]) -> Error {
+        if let Self::Lost { .. } = self {
+            let row = Hex(key);
+            return Error::new(ErrorKind::Lost, format!("`{table}`, row {row}: {self}"));
+        }
         Error::corrupt(format!(
             "tables: `{table}`, row {}: {self}; move the directory `tables` away and open the \
              store for writing, which rebuilds it from the journal",

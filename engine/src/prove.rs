@@ -26,7 +26,7 @@ use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerId;
 use crate::linking::decode_block;
-use crate::record::{Place, RowRef, Version, version_hash};
+use crate::record::{Place, RowRef, Version};
 use crate::touched::Touched;
 use crate::verify::block_of;
 use crate::view::View;
@@ -315,8 +315,9 @@ impl Making<'_> {
         let record_key = record_key.ok_or_else(|| missing("a version", commit))?;
         let version = Version { commit, index };
         let stored = stored_at(self.read, record_key, version)?;
-        let row = RowRef::decode(&stored.row).map_err(|fault| row_fault(fault, record_key))?;
-        Ok(version_hash(&self.net, version, row.header))
+        RowRef::decode(&stored.row)
+            .and_then(|row| Ok(row.hash(&self.net, &row.header_ref(self.spec)?)))
+            .map_err(|fault| row_fault(fault, record_key))
     }
 
     fn in_block(&self, touch: &Touch, block: &Block) -> Result<InBlock> {
@@ -363,7 +364,15 @@ impl Making<'_> {
         let record_key = key::record(&track.place, &self.entity);
         let index = track.version.index;
         let stored = stored_at(self.read, &record_key, track.version)?;
-        let row = RowRef::decode(&stored.row).map_err(|fault| row_fault(fault, &record_key))?;
+        let row = RowRef::decode(&stored.row)
+            .and_then(|row| {
+                row.check_known(&row.header_ref(self.spec)?)?;
+                if self.payloads {
+                    row.check_payload()?;
+                }
+                Ok(row)
+            })
+            .map_err(|fault| row_fault(fault, &record_key))?;
         let filed = match self.block_of(&record_key)? {
             None => Filed::Unplaced(self.unplaced_path(touch, index)?),
             Some(block) => {

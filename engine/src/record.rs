@@ -213,7 +213,10 @@ pub(crate) mod flag {
     pub(crate) const END_EXPLICIT: u16 = 1 << 5;
     pub(crate) const FLOOR_KNOWN: u16 = 1 << 6;
     pub(crate) const TOP_KNOWN: u16 = 1 << 7;
-    pub(crate) const ALL: u16 = (1 << 8) - 1;
+    /// What a version said was lost in both copies: it keeps its place, its interval and its hash,
+    /// which stands where the commitment did.
+    pub(crate) const LOST: u16 = 1 << 8;
+    pub(crate) const ALL: u16 = (1 << 9) - 1;
 }
 
 /// Where an assertion is filed: a level of the planar tree and the geocode in stored order.
@@ -395,9 +398,16 @@ impl Header {
         self.flags & (flag::FLOOR_KNOWN | flag::TOP_KNOWN) != 0
     }
 
+    pub(crate) fn is_lost(&self) -> bool {
+        self.flags & flag::LOST != 0
+    }
+
     /// Hash of the version: over its number and its encoding, which holds the previous version's
-    /// hash and the commitment to the payload.
+    /// hash and the commitment to the payload. Of a lost one the hash that was known of it.
     pub(crate) fn hash(&self, net: &[u8; 16], version: Version) -> Hash {
+        if self.is_lost() {
+            return self.commitment;
+        }
         let mut out = Encoder::with_capacity(256);
         self.encode(&mut out);
         version_hash(net, version, &out.0)
@@ -457,7 +467,8 @@ impl<'a> HeaderRef<'a> {
                 what: "place of an absence",
             });
         }
-        let extent = if place.is_nowhere() {
+        let is_lost = flags & flag::LOST != 0;
+        let extent = if place.is_nowhere() || is_lost {
             None
         } else {
             Some(decode_extent(input, flags)?)
@@ -469,6 +480,11 @@ impl<'a> HeaderRef<'a> {
         if given > 7 {
             return Err(Fault::Value {
                 what: "flags of own texts",
+            });
+        }
+        if is_lost && (payload_len > 0 || given > 0) {
+            return Err(Fault::Value {
+                what: "header of a lost version",
             });
         }
         let mut own = |bit: u8| -> Result<Option<&'a str>, Fault> {
@@ -497,6 +513,10 @@ impl<'a> HeaderRef<'a> {
             commitment,
             previous,
         })
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.flags & flag::LOST != 0
     }
 
     pub(crate) fn end(&self) -> End {
@@ -575,6 +595,30 @@ pub(crate) fn is_kept_or_erased(
     erased_by(salt, payload).is_some() || commitment(salt, payload) == expected
 }
 
+/// Stands in the place of a salt that both copies have lost, as a repair writes it; the payload is
+/// zeros of the same length. No writer draws such a salt.
+pub(crate) const LOST_SALT: [u8; SALT_LEN_BYTES] = *b"\0lost\0\0\0\0\0\0\0\0\0\0\0";
+
+/// Whether salt and payload are lost.
+pub(crate) fn is_payload_lost(salt: &[u8; SALT_LEN_BYTES], payload: &[u8]) -> bool {
+    *salt == LOST_SALT && payload.iter().all(|byte| *byte == 0)
+}
+
+/// Whether a salt can be used: it does not read as erased or lost.
+pub(crate) fn is_plain_salt(salt: &[u8; SALT_LEN_BYTES]) -> bool {
+    erased_by(salt, &[]).is_none() && *salt != LOST_SALT
+}
+
+/// Whether a salt and payload are what a frame may have for a version: what its commitment was made
+/// to, erased, or lost.
+pub(crate) fn is_accounted_for(
+    salt: &[u8; SALT_LEN_BYTES],
+    payload: &[u8],
+    expected: Hash,
+) -> bool {
+    is_kept_or_erased(salt, payload, expected) || is_payload_lost(salt, payload)
+}
+
 /// First byte of a row.
 const ROW_VERSION: u8 = 1;
 const ROW_CLOSING: u8 = 2;
@@ -612,6 +656,37 @@ impl<'a> RowRef<'a> {
     /// The commit that had the payload erased, if it is.
     pub(crate) fn erased_by(&self) -> Option<u64> {
         erased_by(&self.salt, self.payload)
+    }
+
+    /// Whether the payload is lost in both copies.
+    pub(crate) fn is_payload_lost(&self) -> bool {
+        is_payload_lost(&self.salt, self.payload)
+    }
+
+    /// Hash of the version; of a lost one what was known of it.
+    pub(crate) fn hash(&self, net: &[u8; 16], header: &HeaderRef<'_>) -> Hash {
+        if header.is_lost() {
+            return header.commitment;
+        }
+        version_hash(net, self.version, self.header)
+    }
+
+    /// Refuses a version of which nothing but place, interval and hash is left.
+    pub(crate) fn check_known(&self, header: &HeaderRef<'_>) -> Result<(), Fault> {
+        let version = self.version;
+        if header.is_lost() {
+            return Err(Fault::Lost { version });
+        }
+        Ok(())
+    }
+
+    /// Refuses a payload that is lost.
+    pub(crate) fn check_payload(&self) -> Result<(), Fault> {
+        let version = self.version;
+        if self.is_payload_lost() {
+            return Err(Fault::Lost { version });
+        }
+        Ok(())
     }
 
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {

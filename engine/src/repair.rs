@@ -24,9 +24,11 @@ use crate::error::{Error, Hex, Result};
 use crate::hash::Hash;
 use crate::lock::Lock;
 use crate::open::{JOURNAL_DIR, NetBuilder, QUARANTINE_DIR, TABLES_DIR, sync_dir};
+use crate::record::Version;
 use crate::request::{Commit, limit};
 use crate::verify::{
-    Diagnosis, OnProgress, SegmentScan, Target, Verification, file_of, header_of, verify,
+    Code, Diagnosis, OnProgress, Rebuilt, Remedy, SegmentScan, Target, Verification, file_of,
+    header_of, verify,
 };
 
 /// Bytes of a damaged stretch that are kept in the frame of a lost commit; the whole file is in
@@ -54,6 +56,9 @@ pub struct Step {
     pub commits: (u64, u64),
     /// How many of them come from the tables.
     pub from_tables: u64,
+    /// How many of them are put together from what both copies have; what neither has is marked as
+    /// lost in them.
+    pub pieced: u64,
     /// How many of them no copy proves: their frames keep what was found.
     pub lost: u64,
     /// Why.
@@ -74,6 +79,9 @@ impl fmt::Display for Step {
                 )?;
                 if self.from_tables > 0 {
                     write!(f, ", {} of them from the tables", self.from_tables)?;
+                }
+                if self.pieced > 0 {
+                    write!(f, ", {} of them pieced together", self.pieced)?;
                 }
                 if self.lost > 0 {
                     write!(f, ", {} of them lost", self.lost)?;
@@ -110,6 +118,9 @@ pub struct Repair {
     pub report: Option<String>,
     /// Ranges of commits that no copy proves, first and last.
     pub lost: Vec<(u64, u64)>,
+    /// Versions of other commits that no copy proves, or whose payloads none has; also those that an
+    /// earlier repair has found so.
+    pub lost_versions: Vec<Version>,
     /// What could not be done, and why.
     pub left: Vec<String>,
 }
@@ -154,6 +165,7 @@ impl NetBuilder {
         };
         let mut repaired = Repair {
             lost: diagnosis.lost.iter().collect(),
+            lost_versions: lost_versions(&before, &diagnosis),
             before,
             steps: Vec::new(),
             after: None,
@@ -266,6 +278,9 @@ impl NetBuilder {
         for (first, last) in &repaired.lost {
             _ = writeln!(text, "lost: commits {first} to {last}");
         }
+        for version in &repaired.lost_versions {
+            _ = writeln!(text, "lost: version {version}");
+        }
         for left in &repaired.left {
             _ = writeln!(text, "left: {left}");
         }
@@ -296,6 +311,22 @@ impl NetBuilder {
         }
         Err(Error::invalid("the quarantine is full").at(&quarantine))
     }
+}
+
+/// The versions that are lost though the rest of their commits is not.
+fn lost_versions(found: &Verification, diagnosis: &Diagnosis) -> Vec<Version> {
+    let lost = found.errors().filter(|finding| {
+        finding.remedy == Remedy::Unprovable
+            && matches!(
+                finding.code,
+                Code::CommitLost | Code::VersionLost | Code::PayloadLost
+            )
+    });
+    let versions: BTreeSet<Version> = lost
+        .filter_map(|finding| finding.version)
+        .filter(|version| !diagnosis.lost.contains(version.commit))
+        .collect();
+    versions.into_iter().collect()
 }
 
 fn relative(dir: &Path, path: &Path) -> String {
@@ -492,6 +523,7 @@ impl Work<'_> {
             target: file_of(wanted.segment),
             commits: (wanted.first, wanted.last),
             from_tables: 0,
+            pieced: 0,
             lost: 0,
             why,
             kept: None,
@@ -518,7 +550,12 @@ impl Work<'_> {
         };
         for commit in wanted.first..=wanted.last {
             let forged = diagnosis.forged.contains(&commit);
-            if diagnosis.from_tables.contains(commit) || forged {
+            if let Some(pieced) = diagnosis.pieced.get(&commit) {
+                step.pieced += 1;
+                if let Some(rewrite) = &mut rewrite {
+                    push(rewrite, commit, pieced)?;
+                }
+            } else if diagnosis.from_tables.contains(commit) || forged {
                 step.from_tables += 1;
                 let Some(rewrite) = &mut rewrite else {
                     continue;
@@ -532,12 +569,7 @@ impl Work<'_> {
                 let Ok(back) = back else {
                     return Ok(Err(format!("commit {commit} is no longer in the tables")));
                 };
-                rewrite.push(&FrameRef {
-                    seq: commit,
-                    chain: &back.body.info.hash.0,
-                    body: &back.body.encode(),
-                    erasable: &back.erasable,
-                })?;
+                push(rewrite, commit, &back)?;
             } else if diagnosis.lost.contains(commit) {
                 step.lost += 1;
                 let Some(rewrite) = &mut rewrite else {
@@ -585,11 +617,22 @@ impl Work<'_> {
             target: TABLES_DIR.to_owned(),
             commits: (1, self.diagnosis.newest),
             from_tables: 0,
+            pieced: 0,
             lost: 0,
             why,
             kept: None,
         })
     }
+}
+
+/// Appends a commit that was had back.
+fn push(rewrite: &mut SegmentRewrite, commit: u64, back: &Rebuilt) -> Result<()> {
+    Ok(rewrite.push(&FrameRef {
+        seq: commit,
+        chain: &back.body.info.hash.0,
+        body: &back.body.encode(),
+        erasable: &back.erasable,
+    })?)
 }
 
 /// The reader of the tables, and the hash that they give a commit which the chain has proven.

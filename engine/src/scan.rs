@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use blocknet_geocode::StoredCode;
 use blocknet_kv::{Bytes, Cursor};
 
-use crate::error::{Fault, Result};
+use crate::error::{ErrorKind, Fault, Result};
 use crate::key;
 use crate::layer::LayerId;
 use crate::record::{Extent, HeaderRef, Peeked, Place, RowRef, Version};
@@ -74,7 +74,8 @@ pub struct Candidate<'a> {
 pub(crate) type Wanted<'v> = Box<dyn Fn(&Candidate<'_>) -> bool + 'v>;
 
 /// A stream of records, in order of ranges, places, layer and id; see [`View::scan`]. After an
-/// error it ends.
+/// error it ends, but for one of kind [`ErrorKind::Lost`]: that stands for one record, which is in
+/// the ranges or, where not even its extent is left, may be; the others follow.
 pub struct Scan<'v, 'a> {
     view: &'v View<'a>,
     ranges: Vec<ScanRange>,
@@ -309,11 +310,14 @@ impl<'v, 'a> Scan<'v, 'a> {
                             .as_ref()
                             .is_none_or(|layers| layers.contains(&header.layer))
                         && row.version.commit <= view.bound(header.layer)
-                        && wants(wanted, &header, range.contained);
-                    Ok(takes.then(|| record(&row, &header, *with_payloads)))
+                        && wants(wanted, &row, &header, range.contained)?;
+                    takes
+                        .then(|| record(&row, &header, *with_payloads))
+                        .transpose()
                 })
-                .map_err(|fault| fault.in_table("records", row_key))?;
+                .map_err(|fault| fault.in_table("records", row_key));
             records.advance()?;
+            let answer = answer?;
             if answer.is_some() {
                 counts.rows_taken += 1;
                 return Ok(answer);
@@ -349,13 +353,14 @@ impl<'v, 'a> Scan<'v, 'a> {
             .as_ref()
             .is_some_and(|layers| !layers.contains(&layer));
 
-        // The version that answers so far, with the record where it is wanted.
-        let mut best: Option<(Version, Option<Box<Record>>)> = None;
-        let take = |row: &RowRef<'_>| -> Result<(Version, Option<Box<Record>>), Fault> {
-            let header = row.header_ref(spec)?;
-            let taken =
-                wants(wanted, &header, contained).then(|| record(row, &header, *with_payloads));
-            Ok((row.version, taken))
+        // The version that answers so far, with the record where it is wanted; that it is lost
+        // counts only if no other one answers.
+        let mut best: Option<(Version, Taken)> = None;
+        let take = |row: &RowRef<'_>, header: &HeaderRef<'_>| {
+            take(wanted, row, header, contained, *with_payloads)
+        };
+        let best_of = |row: &RowRef<'_>| -> Result<(Version, Taken), Fault> {
+            Ok((row.version, take(row, &row.header_ref(spec)?)))
         };
         if let Some((row_key, value)) = cursors.records.entry()
             && row_key == group.as_slice()
@@ -368,11 +373,7 @@ impl<'v, 'a> Scan<'v, 'a> {
                         let (valid, _) = row.peek()?;
                         let answers =
                             row.version.commit <= bound && valid.contains(view.valid_at());
-                        if answers {
-                            take(&row).map(Some)
-                        } else {
-                            Ok(None)
-                        }
+                        answers.then(|| best_of(&row)).transpose()
                     })
                     .map_err(|fault| fault.in_table("records", row_key))?;
             }
@@ -380,7 +381,7 @@ impl<'v, 'a> Scan<'v, 'a> {
         }
 
         let Some(history) = &mut cursors.history else {
-            return Ok(best.and_then(|(_, taken)| taken));
+            return answer(best, group);
         };
         let mut rows = 0;
         let mut settled = skip;
@@ -401,7 +402,7 @@ impl<'v, 'a> Scan<'v, 'a> {
                     settled = true;
                     best = match peeked {
                         Peeked::Closing(_) => None,
-                        Peeked::Version(row, _) => Some(take(&row).map_err(fault)?),
+                        Peeked::Version(row, _) => Some(best_of(&row).map_err(fault)?),
                     };
                 }
             }
@@ -422,34 +423,69 @@ impl<'v, 'a> Scan<'v, 'a> {
             history.seek(&key::history(group, zero))?;
             counts.seeks += 1;
             if !settled {
-                let wanted = |header: &HeaderRef<'_>| wants(wanted, header, contained);
-                return by_path(view, group, place_len, layer, wanted, *with_payloads);
+                return by_path(view, group, place_len, layer, take);
             }
             break;
         }
-        Ok(best.and_then(|(_, taken)| taken))
+        answer(best, group)
     }
 }
 
-fn wants(wanted: &Wanted<'_>, header: &HeaderRef<'_>, contained: bool) -> bool {
-    header.extent.as_ref().is_some_and(|extent| {
+/// A record where it is wanted; a fault where that cannot be told, or it is lost.
+type Taken = Result<Option<Box<Record>>, Fault>;
+
+fn answer(best: Option<(Version, Taken)>, group: &[u8]) -> Result<Option<Box<Record>>> {
+    match best {
+        None => Ok(None),
+        Some((_, taken)) => taken.map_err(|fault| fault.in_table("records", group)),
+    }
+}
+
+/// Whether a version is wanted; a fault where its extent is lost, so that it may be.
+fn wants(
+    wanted: &Wanted<'_>,
+    row: &RowRef<'_>,
+    header: &HeaderRef<'_>,
+    contained: bool,
+) -> Result<bool, Fault> {
+    row.check_known(header)?;
+    Ok(header.extent.as_ref().is_some_and(|extent| {
         wanted(&Candidate {
             layer: header.layer,
             id: header.id,
             extent,
             contained,
         })
-    })
+    }))
+}
+
+/// The record of a version, if it is wanted.
+fn take(
+    wanted: &Wanted<'_>,
+    row: &RowRef<'_>,
+    header: &HeaderRef<'_>,
+    contained: bool,
+    with_payload: bool,
+) -> Taken {
+    if !wants(wanted, row, header, contained)? {
+        return Ok(None);
+    }
+    record(row, header, with_payload).map(Some)
 }
 
 /// Boxed, since a record is large and passes through several hands.
-fn record(row: &RowRef<'_>, header: &HeaderRef<'_>, with_payload: bool) -> Box<Record> {
+fn record(
+    row: &RowRef<'_>,
+    header: &HeaderRef<'_>,
+    with_payload: bool,
+) -> Result<Box<Record>, Fault> {
     let payload = if with_payload {
+        row.check_payload()?;
         Bytes::copy_from_slice(row.payload)
     } else {
         Bytes::new()
     };
-    Box::new(Record::of(row, header, payload))
+    Ok(Box::new(Record::of(row, header, payload)))
 }
 
 /// The entities that had a state in `ranges` that `wanted` takes, by any version within the view's
@@ -490,9 +526,12 @@ pub(crate) fn entities_in(
                     && valid.overlaps(window)
                 {
                     let header = row.header_ref(view.spec()).map_err(fault)?;
-                    let selected = layers.is_none_or(|layers| layers.contains(&header.layer));
+                    let selected = layers.is_none_or(|layers| layers.contains(&header.layer))
+                        && row.version.commit <= view.bound(header.layer);
+                    if selected {
+                        row.check_known(&header).map_err(fault)?;
+                    }
                     if selected
-                        && row.version.commit <= view.bound(header.layer)
                         && header.extent.as_ref().is_some_and(|extent| {
                             wanted(&Candidate {
                                 layer: header.layer,
@@ -537,8 +576,7 @@ fn by_path(
     group: &[u8],
     place_len: usize,
     layer: LayerId,
-    wanted: impl Fn(&HeaderRef<'_>) -> bool,
-    with_payload: bool,
+    take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Taken,
 ) -> Result<Option<Box<Record>>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
@@ -551,11 +589,7 @@ fn by_path(
     if track.place.as_bytes() != place {
         return Ok(None);
     }
-    let mut found = view.load_if(&path, &head, &track, wanted)?;
-    if !with_payload && let Some(record) = &mut found {
-        record.payload = Bytes::new();
-    }
-    Ok(found.map(Box::new))
+    view.load_if(&path, &head, &track, take)
 }
 
 impl Cursors<'_> {
@@ -588,7 +622,11 @@ impl Scan<'_, '_> {
             return None;
         }
         let step = self.step().transpose();
-        self.done = !matches!(step, Some(Ok(_)));
+        self.done = match &step {
+            Some(Ok(_)) => false,
+            Some(Err(error)) => error.kind() != ErrorKind::Lost,
+            None => true,
+        };
         step
     }
 }

@@ -104,6 +104,15 @@ impl Touched {
         Self::decode(&stream, spec).map_err(|fault| fault.in_table("commits", &range.start))
     }
 
+    /// That of a body; `left` as for [`encode`].
+    pub(crate) fn of<'b>(
+        body: &Body,
+        left: impl IntoIterator<Item = &'b Block>,
+        spec: &NetSpec,
+    ) -> Result<Self, Fault> {
+        Self::decode(&encode(body, left), spec)
+    }
+
     fn decode(stream: &[u8], spec: &NetSpec) -> Result<Self, Fault> {
         let mut input = Decoder(stream);
         let mut touched = Self::default();

@@ -19,6 +19,7 @@ mod finding;
 mod journal;
 mod ranges;
 mod rows;
+mod salvage;
 mod sums;
 mod tables;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::error::{Error, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::ledger::Ledger;
+use crate::record::Version;
 
 pub use anchor::{Anchor, Standing};
 pub(crate) use anchor::{compare, standings};
@@ -154,6 +156,9 @@ pub(crate) struct Diagnosis {
     pub(crate) scans: Vec<SegmentScan>,
     /// Commits that the journal lacks and the tables give back.
     pub(crate) from_tables: Ranges,
+    /// Those among them that no copy has whole, put together from both; what neither has is marked as
+    /// lost. Kept whole, since only damage to both copies makes one.
+    pub(crate) pieced: BTreeMap<u64, Rebuilt>,
     /// Commits that no copy proves.
     pub(crate) lost: Ranges,
     /// Hashes that something sound names.
@@ -213,6 +218,8 @@ pub(crate) struct Run<'a> {
     /// Newest commit in the tables.
     applied: u64,
     lost: Ranges,
+    /// Versions that both copies are found to have lost.
+    lost_versions: BTreeSet<Version>,
     /// Commits of the journal whose hash is not the one that a later commit names.
     broken: Ranges,
     /// In the second round, which only lists rows.
@@ -445,6 +452,7 @@ impl<'a> Verifier<'a> {
             net,
             applied,
             lost: Ranges::default(),
+            lost_versions: BTreeSet::new(),
             broken: Ranges::default(),
             quiet: false,
             blocks: None,
@@ -481,7 +489,13 @@ impl<'a> Verifier<'a> {
         }
         let scans = std::mem::take(&mut sums.scans);
         self.judge_segments(&run, &scans, &end);
-        self.bring_back(&mut run, &scans, &mut sums, ledger.as_ref())?;
+        self.bring_back(
+            &mut run,
+            survey.as_ref(),
+            &scans,
+            &mut sums,
+            ledger.as_ref(),
+        )?;
         self.report_damages(&run, &scans, &end);
         self.diagnosis.scans = scans;
         let newest = self.diagnosis.newest;
@@ -493,12 +507,19 @@ impl<'a> Verifier<'a> {
             }
             if sums.failed.is_empty() {
                 self.name_differences(&mut run, survey.as_ref(), &segments, &keys, &sums.sink)?;
-                if run.lost.is_empty() && run.area.is_none() {
+                let is_whole = run.lost.is_empty() && run.lost_versions.is_empty();
+                if is_whole && run.area.is_none() {
                     Self::compare_totals(&run, ledger, &sums);
                 }
             }
             self.diagnosis.unread |= !sums.failed.is_empty();
         }
+        self.count(&run, &mut sums);
+        Ok(self.finish(run.findings.into_inner()))
+    }
+
+    /// What was looked at.
+    fn count(&mut self, run: &Run<'_>, sums: &mut Pass<Sums<'_>>) {
         let sound = self
             .diagnosis
             .scans
@@ -513,7 +534,6 @@ impl<'a> Verifier<'a> {
         self.report.genes = sums.tables.genes;
         self.report.bytes = run.bytes.load(Ordering::Relaxed);
         self.report.skipped.append(&mut sums.failed);
-        Ok(self.finish(run.findings.into_inner()))
     }
 
     fn list_blocks<'m>(
@@ -885,6 +905,7 @@ impl<'a> Verifier<'a> {
     fn bring_back(
         &mut self,
         run: &mut Run<'_>,
+        survey: Option<&Survey>,
         scans: &[SegmentScan],
         sums: &mut Pass<Sums<'_>>,
         ledger: Option<&Ledger>,
@@ -950,17 +971,22 @@ impl<'a> Verifier<'a> {
                     continue;
                 };
                 let body = damaged.get(&number).and_then(|frame| frame.body.as_deref());
-                match self.have_back(run, number, expected, body)? {
-                    Ok(rebuilt) => {
+                match self.have_back(run, survey, scans, number, expected, body)? {
+                    Ok((rebuilt, is_pieced)) => {
                         if number > 1 {
                             named.insert(number - 1, rebuilt.body.info.previous);
                         }
                         if let Some(content) = Content::of(&run.spec, &run.net, &rebuilt.body) {
                             content.emit(&mut sums.sink);
                             content.emit_erased(&mut sums.sink, &rebuilt.erasable, run);
+                            content.emit_lost(&mut sums.sink, &rebuilt.erasable);
                         }
                         sums.journal.add(&rebuilt.body);
                         self.diagnosis.from_tables.insert(number, number);
+                        Self::note_lost_versions(run, &rebuilt);
+                        if is_pieced {
+                            self.diagnosis.pieced.insert(number, rebuilt);
+                        }
                     }
                     Err(unproven) => {
                         run.lost.insert(number, number);
@@ -973,25 +999,6 @@ impl<'a> Verifier<'a> {
         self.diagnosis.lost.clone_from(&run.lost);
         self.diagnosis.named = named;
         Ok(())
-    }
-
-    /// A commit that the journal lacks, from the tables; `body` is what its frame still has of it.
-    fn have_back(
-        &self,
-        run: &Run<'_>,
-        number: u64,
-        expected: Hash,
-        body: Option<&[u8]>,
-    ) -> Result<std::result::Result<Rebuilt, Unproven>> {
-        let Some(read) = self.read() else {
-            return Ok(Err(Unproven::new(
-                "there are no tables to have it back from",
-            )));
-        };
-        if number > run.applied {
-            return Ok(Err(Unproven::new("the tables never had it")));
-        }
-        bring_back(read, &run.spec, &run.net, number, expected, body)
     }
 
     /// The newest commit of the tables against the journal's.
@@ -1048,7 +1055,11 @@ impl<'a> Verifier<'a> {
                 let first = scan.page.as_ref().map_or(1, |page| page.first_seq);
                 let until = scan.newest.max(first);
                 let is_lost = match &damage.frame {
-                    Some(frame) => self.diagnosis.lost.contains(frame.seq),
+                    Some(frame) => {
+                        let of_commit = |version: &Version| version.commit == frame.seq;
+                        self.diagnosis.lost.contains(frame.seq)
+                            || run.lost_versions.iter().any(of_commit)
+                    }
                     None => self.diagnosis.lost.meets(first, until),
                 };
                 let back = match &damage.frame {
@@ -1088,12 +1099,20 @@ impl<'a> Verifier<'a> {
                 listed.join(pass, Listed::join);
             }
             for number in self.diagnosis.from_tables.iter().flat_map(|(a, b)| a..=b) {
-                if let Ok(info) = content::header(read, number)?
-                    && let Ok(rebuilt) = rebuild(read, &run.spec, &run.net, number, info.hash)?
+                let again = match self.diagnosis.pieced.get(&number) {
+                    Some(_) => None,
+                    None => match content::header(read, number)? {
+                        Ok(info) => rebuild(read, &run.spec, &run.net, number, info.hash)?.ok(),
+                        Err(_) => None,
+                    },
+                };
+                let rebuilt = self.diagnosis.pieced.get(&number).or(again.as_ref());
+                if let Some(rebuilt) = rebuilt
                     && let Some(content) = Content::of(&run.spec, &run.net, &rebuilt.body)
                 {
                     content.emit(&mut listed.sink);
                     content.emit_erased(&mut listed.sink, &rebuilt.erasable, run);
+                    content.emit_lost(&mut listed.sink, &rebuilt.erasable);
                 }
             }
             for pass in walk_tables(run, &tables, sink) {

@@ -10,7 +10,7 @@ use crate::apply::Bounds;
 use crate::body::CommitInfo;
 use crate::costs::Costs;
 use crate::entity::{Head, Last, Path, Track};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerId;
@@ -467,7 +467,8 @@ impl<'a> View<'a> {
     /// versions when their valid-froms ascend.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read;
+    /// [`ErrorKind::Lost`] when a version that answers was lost in both copies.
     pub fn get(&self, layer: LayerId, id: &str) -> Result<Option<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
@@ -519,40 +520,42 @@ impl<'a> View<'a> {
         place: &Place,
     ) -> Result<Record> {
         let bytes = row(path, head, version, place)?;
-        self.decode(path, &bytes, |_| true)?
-            .ok_or_else(|| Error::corrupt("a row without conditions was declined"))
+        self.decode(path, &bytes, |row, header| {
+            row.check_known(header)?;
+            row.check_payload()?;
+            let payload = bytes.slice(bytes.len() - row.payload.len()..);
+            Ok(Record::of(row, header, payload))
+        })
     }
 
-    /// As `load`, but only what `wants` takes.
-    pub(crate) fn load_if(
+    /// What `take` makes of the row of a track.
+    pub(crate) fn load_if<T>(
         &self,
         path: &Path<'_>,
         head: &Head,
         track: &Track,
-        wants: impl Fn(&HeaderRef<'_>) -> bool,
-    ) -> Result<Option<Record>> {
+        take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Result<T, Fault>,
+    ) -> Result<T> {
         let bytes = row(path, head, track.version, &track.place)?;
-        self.decode(path, &bytes, wants)
+        self.decode(path, &bytes, take)
     }
 
-    fn decode(
+    fn decode<T>(
         &self,
         path: &Path<'_>,
-        bytes: &Bytes,
-        wants: impl Fn(&HeaderRef<'_>) -> bool,
-    ) -> Result<Option<Record>> {
-        let fault = |fault: crate::error::Fault| fault.in_table("records", path.entity);
-        let row = RowRef::decode(bytes).map_err(fault)?;
-        let header = row.header_ref(self.spec).map_err(fault)?;
-        let payload = bytes.slice(bytes.len() - row.payload.len()..);
-        Ok(wants(&header).then(|| Record::of(&row, &header, payload)))
+        bytes: &[u8],
+        take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Result<T, Fault>,
+    ) -> Result<T> {
+        RowRef::decode(bytes)
+            .and_then(|row| take(&row, &row.header_ref(self.spec)?))
+            .map_err(|fault| fault.in_table("records", path.entity))
     }
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an
     /// unknown entity. The valid time of the view plays no part.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    /// As for [`View::get`].
     pub fn history(&self, layer: LayerId, id: &str) -> Result<Vec<Record>> {
         let entity = key::entity(layer, id);
         let path = self.path(&entity);
@@ -572,7 +575,7 @@ impl<'a> View<'a> {
     /// answers when. Times of which nothing was ever said are left out.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    /// As for [`View::get`].
     pub fn timeline(
         &self,
         layer: LayerId,
@@ -694,7 +697,7 @@ impl<'a> View<'a> {
         let (mut found, mut rows) = (BTreeSet::new(), 0);
         for record_key in touched.keys() {
             rows += 1;
-            let fault = |fault: crate::error::Fault| fault.in_table("commits", record_key);
+            let fault = |fault: Fault| fault.in_table("commits", record_key);
             let place = Place::of_key(record_key, self.spec).map_err(fault)?;
             let entity = record_key.get(place.as_bytes().len()..).unwrap_or_default();
             let (layer, id) = key::parse_entity(entity).map_err(fault)?;
@@ -851,7 +854,7 @@ impl<'a> View<'a> {
             if marks.len() >= max {
                 break;
             }
-            let fault = |fault: crate::error::Fault| fault.in_table("moments", row_key);
+            let fault = |fault: Fault| fault.in_table("moments", row_key);
             let (recorded, number) = key::parse_moment(row_key).map_err(fault)?;
             let bounds = Bounds::decode(value).map_err(fault)?;
             marks.push(CommitMark {

@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::linking::Blocks;
 use crate::propagate::{Existing, propagate};
 use crate::record::{
-    End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, erased_by, flag,
+    End, Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, flag, is_plain_salt,
 };
 use crate::request::{Assertion, Commit, Cost, Outcome, Precondition, Receipt, Recorded};
 use crate::time::{Interval, Moment};
@@ -666,6 +666,7 @@ impl Writer<'_> {
     }
 
     /// Whether a version says the same; `erased_is_same` is the answer where its payload is erased.
+    /// A lost one never does: what is stated again takes its place.
     #[expect(clippy::too_many_arguments, reason = "the parts of two statements")]
     fn same(
         &self,
@@ -683,6 +684,8 @@ impl Writer<'_> {
             .map_err(|fault| fault.in_table("records", path.entity))?;
         let (stored, header) = decoded;
         Ok(header.extent.as_ref() == extent
+            && !header.is_lost()
+            && !stored.is_payload_lost()
             && match stored.erased_by() {
                 Some(_) => erased_is_same,
                 None => stored.payload == payload || (self.payload_eq)(stored.payload, payload),
@@ -703,7 +706,7 @@ impl Writer<'_> {
     }
 }
 
-/// Random salts, none of which reads as erased.
+/// Random salts, none of which reads as erased or lost.
 fn draw_salts(count: usize) -> Result<Vec<[u8; SALT_LEN_BYTES]>> {
     let mut salts = vec![[0; SALT_LEN_BYTES]; count];
     loop {
@@ -713,7 +716,7 @@ fn draw_salts(count: usize) -> Result<Vec<[u8; SALT_LEN_BYTES]>> {
                 format!("the system gives no random bytes: {error}"),
             )
         })?;
-        if salts.iter().all(|salt| erased_by(salt, &[]).is_none()) {
+        if salts.iter().all(is_plain_salt) {
             return Ok(salts);
         }
     }

@@ -17,7 +17,7 @@ use blocknet_kv::{Batch, KeyRange, Read};
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Fault, Hex, Result};
 use crate::key;
-use crate::record::{Extent, Place};
+use crate::record::{Extent, Header, Place, flag};
 
 /// Digits between the zones of one level: each zone holds up to 4,096 of the next finer depth.
 pub const ZONE_STEP: u8 = 3;
@@ -62,6 +62,23 @@ impl Heights {
         unknown: false,
         partial: false,
     };
+
+    /// Those that a version adds: of a lost one the widest there are, so that no query passes it
+    /// over.
+    pub(crate) fn of_version(header: &Header) -> Self {
+        if !header.is_lost() {
+            return header.extent.as_ref().map_or(Self::NONE, Self::of);
+        }
+        let floor = header.flags & flag::FLOOR_KNOWN != 0;
+        let top = header.flags & flag::TOP_KNOWN != 0;
+        Self {
+            floor: if floor { f32::MIN } else { f32::INFINITY },
+            top: if top { f32::MAX } else { f32::NEG_INFINITY },
+            height: if floor && top { f32::MAX } else { 0.0 },
+            unknown: !floor && !top,
+            partial: floor != top,
+        }
+    }
 
     pub(crate) fn of(extent: &Extent) -> Self {
         Self {
@@ -257,7 +274,7 @@ struct Change {
 
 impl Changes {
     /// Notes `live` more heads and `past` more rows of the history at a place.
-    pub(crate) fn add(&mut self, place: &Place, live: i64, past: u64, extent: Option<&Extent>) {
+    pub(crate) fn add(&mut self, place: &Place, live: i64, past: u64, heights: Heights) {
         for depth in zone_depths(place.level()) {
             let change = self.zones.entry(key_of(place, depth)).or_insert(Change {
                 live: 0,
@@ -266,9 +283,7 @@ impl Changes {
             });
             change.live += live;
             change.past += past;
-            if let Some(extent) = extent {
-                change.heights = change.heights.join(Heights::of(extent));
-            }
+            change.heights = change.heights.join(heights);
         }
     }
 

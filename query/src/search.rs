@@ -368,7 +368,8 @@ pub(crate) fn scan<'v, 'a>(
     scan
 }
 
-/// The stream of a query. After an error it ends.
+/// The stream of a query. After an error it ends, but for one of kind
+/// [`Lost`](blocknet_engine::ErrorKind::Lost) where [`Scan`] goes on and nothing is sorted.
 #[derive(Debug)]
 pub struct Search<'v, 'a> {
     query: Query<'v>,

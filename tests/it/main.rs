@@ -13,3 +13,5 @@ mod flips;
 mod model;
 #[cfg(feature = "rocks")]
 mod repair;
+#[cfg(feature = "rocks")]
+mod salvage;

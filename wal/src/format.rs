@@ -54,6 +54,9 @@ const HEADER_CRC_AT: usize = UNUSED_AT + 4;
 /// Length of a frame header.
 pub(crate) const FRAME_HEADER_LEN: usize = HEADER_CRC_AT + 4;
 
+/// Distance from the start of a frame to its body, in bytes.
+pub const BODY_OFFSET_BYTES: u64 = FRAME_HEADER_LEN as u64;
+
 /// Length of the mark and checksum in front of an erasable section's bytes.
 const SECTION_HEADER_LEN: usize = 8;
 const KEPT: u32 = u32::from_le_bytes(*b"KEPT");
@@ -413,6 +416,12 @@ pub(crate) fn salvage<'a>(
             len => erasable_bytes(section, len, salt, section_offset),
         },
     }
+}
+
+/// Distance from the start of a frame to the bytes of its erasable section, where the body has this
+/// length; both in bytes.
+pub fn erasable_offset_bytes(body_len_bytes: u32) -> u64 {
+    BODY_OFFSET_BYTES + u64::from(body_len_bytes).next_multiple_of(8) + SECTION_HEADER_LEN as u64
 }
 
 /// Checks and splits what follows the header of the frame at `offset`.

@@ -73,7 +73,7 @@ mod writer;
 pub use copy::{CopiedSegment, copy_segment, is_copied};
 pub use env::{Access, Env, EnvFile, FileEnv};
 pub use error::{Corruption, Error, ErrorKind, Fault};
-pub use format::{FRAME_LEN_BYTES_MAX, FrameRef};
+pub use format::{BODY_OFFSET_BYTES, FRAME_LEN_BYTES_MAX, FrameRef, erasable_offset_bytes};
 pub use mem_env::{EnvOp, FaultCounts, FaultRates, InjectedError, Injection, MemEnv};
 pub use reader::{Frame, Frames, Position};
 pub use recover::{Cut, Recovery, RecoveryReport, Tail};

@@ -197,6 +197,8 @@ pub struct DamagedFrame {
     pub body: Option<Vec<u8>>,
     /// Its erasable section, where the checksum proves it.
     pub erasable: Option<Vec<u8>>,
+    /// Length of its body, in bytes.
+    pub body_len_bytes: u32,
     /// Length of its erasable section, in bytes; 0 if it has none.
     pub erasable_len_bytes: u32,
     /// True if it stood for a lost commit; its body is then what was found in that one's place.
@@ -570,6 +572,7 @@ fn damaged_frame(header: &FrameHeader, content: &[u8], salt: u64, offset: u64) -
         chain: header.chain,
         body: known.body.ok().map(<[u8]>::to_vec),
         erasable: known.erasable.ok().map(<[u8]>::to_vec),
+        body_len_bytes: header.body_len,
         erasable_len_bytes: header.erasable_len,
         lost: header.kind == Kind::Lost,
     }

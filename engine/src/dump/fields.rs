@@ -11,7 +11,9 @@ use crate::entity::{Head, Track};
 use crate::hash::Hash;
 use crate::layer::LayerDef;
 use crate::ledger::{LayerState, Ledger};
-use crate::record::{Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, erased_by, flag};
+use crate::record::{
+    Extent, Header, Place, RowRef, SALT_LEN_BYTES, Version, erased_by, flag, is_payload_lost,
+};
 use crate::time::Interval;
 use crate::zone::{Heights, Rows};
 
@@ -104,7 +106,7 @@ pub(super) fn payload(bytes: &[u8]) -> (&'static str, Value) {
 }
 
 fn flags(flags: u16) -> Value {
-    const NAMES: [(u16, &str); 8] = [
+    const NAMES: [(u16, &str); 9] = [
         (flag::ABSENCE, "absence"),
         (flag::FROM_DAY, "from day"),
         (flag::TO_DAY, "to day"),
@@ -113,6 +115,7 @@ fn flags(flags: u16) -> Value {
         (flag::END_EXPLICIT, "explicit end"),
         (flag::FLOOR_KNOWN, "floor known"),
         (flag::TOP_KNOWN, "top known"),
+        (flag::LOST, "lost"),
     ];
     let set = NAMES.iter().filter(|(bit, _)| flags & bit != 0);
     let mut words: Vec<Value> = set.map(|(_, name)| (*name).into()).collect();
@@ -183,7 +186,14 @@ pub(super) fn header(spec: &NetSpec, header: &Header) -> Fields {
     }
     fields.extend([
         ("payload_len_bytes", header.payload_len.into()),
-        ("commitment", header.commitment.into()),
+        (
+            if header.is_lost() {
+                "hash"
+            } else {
+                "commitment"
+            },
+            header.commitment.into(),
+        ),
         ("previous", header.previous.into()),
     ]);
     for (name, text) in [
@@ -355,6 +365,7 @@ pub(super) fn body(spec: &NetSpec, body: &Body, payloads: &Payloads<'_>) -> Fiel
 fn salt_and_payload(salt: &[u8; SALT_LEN_BYTES], bytes: &[u8]) -> Fields {
     match erased_by(salt, bytes) {
         Some(by) => vec![("erased_by", by.into())],
+        None if is_payload_lost(salt, bytes) => vec![("payload_lost", true.into())],
         None => vec![("salt", hex(salt)), payload(bytes)],
     }
 }
@@ -371,7 +382,7 @@ pub(super) fn version_row(
         ("version", version(row.version)),
     ];
     fields.extend(header(spec, own));
-    if payloads || row.erased_by().is_some() {
+    if payloads || row.erased_by().is_some() || row.is_payload_lost() {
         fields.extend(salt_and_payload(&row.salt, row.payload));
     }
     fields

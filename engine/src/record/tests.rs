@@ -124,7 +124,7 @@ fn values_that_are_never_written_are_refused() {
     let refused = |what| Err(Fault::Value { what });
     // Offsets: id 2, flags 14, kind 16, place 33, extent 45, own texts 161.
     assert_eq!(with(4, 0xff), refused("text"));
-    assert_eq!(with(15, 0x01), refused("flags"));
+    assert_eq!(with(15, 0x02), refused("flags"));
     assert_eq!(with(14, 0xe3), refused("place of an absence"));
     assert_eq!(with(16, 3), refused("change kind"));
     assert_eq!(with(33, 10), refused("level of a place"));
@@ -431,4 +431,63 @@ fn an_erased_salt_has_these_bytes() {
     let again = RowRef::decode(&erased).unwrap();
     assert_eq!((again.header, again.payload), (&b"header"[..], &[0; 5][..]));
     assert_eq!(again.erased_by(), Some(258));
+}
+
+#[test]
+fn a_lost_header_keeps_place_interval_and_hash() {
+    let whole = header();
+    let version = Version {
+        commit: 7,
+        index: 1,
+    };
+    let hash = whole.hash(&[3; 16], version);
+    let lost = Header {
+        flags: whole.flags | flag::LOST,
+        kind: ChangeKind::Change,
+        extent: None,
+        payload_len: 0,
+        commitment: hash,
+        author: None,
+        reason: None,
+        source: None,
+        ..whole
+    };
+    let bytes = encoded(&lost);
+    assert_eq!(decoded(&bytes), Ok(lost.clone()));
+    assert_eq!(lost.hash(&[3; 16], version), hash, "as before");
+    let row = encode_row(version, &bytes, &LOST_SALT, b"");
+    let row = RowRef::decode(&row).unwrap();
+    let header = row.header_ref(&NetSpec::city()).unwrap();
+    assert_eq!(row.hash(&[3; 16], &header), hash);
+    assert_eq!(row.check_known(&header), Err(Fault::Lost { version }));
+    // It cannot say more than a repair writes.
+    for more in [
+        Header {
+            payload_len: 1,
+            ..lost.clone()
+        },
+        Header {
+            author: Some("me".into()),
+            ..lost
+        },
+    ] {
+        let what = "header of a lost version";
+        assert_eq!(decoded(&encoded(&more)), Err(Fault::Value { what }));
+    }
+}
+
+#[test]
+fn a_lost_payload_has_these_bytes() {
+    assert_eq!(
+        LOST_SALT.to_vec(),
+        golden(r#" 00 "lost" 0000000000000000000000 "#)
+    );
+    assert!(is_payload_lost(&LOST_SALT, &[0; 5]) && is_payload_lost(&LOST_SALT, &[]));
+    assert!(!is_payload_lost(&LOST_SALT, &[0, 1]), "a payload is there");
+    assert!(!is_payload_lost(&[0; 16], &[0]) && erased_by(&LOST_SALT, &[0]).is_none());
+    let other = commitment(&[1; 16], b"house");
+    assert!(is_accounted_for(&LOST_SALT, &[0; 5], other));
+    assert!(!is_kept_or_erased(&LOST_SALT, &[0; 5], other));
+    assert!(!is_plain_salt(&LOST_SALT) && !is_plain_salt(&erased_salt(1)));
+    assert!(is_plain_salt(&[1; 16]));
 }

@@ -178,7 +178,8 @@ impl<'a> Filter<'a> {
             | Class::ZoneLive
             | Class::ZonePast
             | Class::ErasedRow
-            | Class::ErasedFrame => None,
+            | Class::ErasedFrame
+            | Class::Lost => None,
         };
         let Some(block) = block else { return false };
         if self.answers.len() > ANSWERS_MAX {

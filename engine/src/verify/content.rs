@@ -22,14 +22,25 @@ use crate::layer::LayerId;
 use crate::ledger::Ledger;
 use crate::linking::decode_block;
 use crate::record::{
-    Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, erased_by,
-    is_kept_or_erased,
+    Closing, Header, Place, RowRef, SALT_LEN_BYTES, Version, commitment, erased_by, flag,
+    is_accounted_for, is_payload_lost,
 };
 use crate::touched::{Defined, Touched};
 
 use super::Run;
 use super::finding::{Code, Side};
 use super::sums::{Class, Sink};
+
+/// Goes on with what is proven, or answers why it is not.
+macro_rules! proven {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(why) => return Ok(Err(Unproven::from(why))),
+        }
+    };
+}
+pub(super) use proven;
 
 /// A body with everything that follows from it.
 pub(super) struct Content<'a> {
@@ -131,8 +142,15 @@ impl<'a> Content<'a> {
     }
 
     fn root(&self, block: &Block) -> Hash {
-        let none = || merkle_root(std::iter::empty::<[u8; 0]>());
-        self.roots.get(block).copied().unwrap_or_else(none)
+        root_of(&self.roots, block)
+    }
+
+    /// The blocks in which it filed and closed nothing, and which it did not create.
+    fn left(&self) -> impl Iterator<Item = &Block> {
+        self.body.blocks.iter().filter_map(|touch| {
+            let bare = touch.created.is_none() && !self.roots.contains_key(&touch.block);
+            bare.then_some(&touch.block)
+        })
     }
 
     /// What of the body does not fit its own hashes. Block hashes are not among them: they need
@@ -179,7 +197,7 @@ impl<'a> Content<'a> {
                 failed.push(Failed::new(Code::Payload, "a payload", found));
                 return;
             };
-            if !is_kept_or_erased(&salt, payload, header.commitment) {
+            if !is_accounted_for(&salt, payload, header.commitment) {
                 let found = commitment(&salt, payload);
                 failed.push(Failed {
                     index: Some(index),
@@ -201,6 +219,13 @@ impl<'a> Content<'a> {
                 let key = encode_version(version);
                 sink.row(Side::Tables, Class::ErasedFrame, &key, &by.to_be_bytes());
             }
+        }
+    }
+
+    /// Hands out which of its own versions are lost.
+    pub(super) fn emit_lost(&self, sink: &mut dyn Sink, erasable: &[u8]) {
+        for (version, lost) in lost_in(self.body, erasable) {
+            emit_lost(sink, Side::Journal, version, lost);
         }
     }
 
@@ -231,7 +256,7 @@ impl<'a> Content<'a> {
                 ordinal: header.ordinal,
                 version,
                 valid: header.valid,
-                flags: header.flags,
+                flags: header.flags & !flag::LOST,
                 place: header.place,
                 hull: Hull::of(header.valid),
             };
@@ -266,11 +291,7 @@ impl<'a> Content<'a> {
             encode_origin(&mut value, touch.created.as_ref());
             sink.row(Side::Journal, Class::Block, &row_key, &value.0);
         }
-        let left = self.body.blocks.iter().filter_map(|touch| {
-            let bare = touch.created.is_none() && !self.roots.contains_key(&touch.block);
-            bare.then_some(&touch.block)
-        });
-        for (row_key, value) in commit_rows(self.body, left) {
+        for (row_key, value) in commit_rows(self.body, self.left()) {
             sink.row(Side::Journal, Class::Commit, &row_key, &value);
         }
         let layers: BTreeSet<LayerId> = self
@@ -304,25 +325,84 @@ impl<'a> Content<'a> {
     }
 }
 
-fn record_key(header: &Header) -> Vec<u8> {
+fn root_of(roots: &BTreeMap<Block, Hash>, block: &Block) -> Hash {
+    let none = || merkle_root(std::iter::empty::<[u8; 0]>());
+    roots.get(block).copied().unwrap_or_else(none)
+}
+
+pub(super) fn record_key(header: &Header) -> Vec<u8> {
     key::record(&header.place, &key::entity(header.layer, &header.id))
+}
+
+/// The versions of a body with salt and payload from its erasable section, as far as that goes.
+fn payloads_in<'b>(
+    body: &'b Body,
+    erasable: &'b [u8],
+) -> impl Iterator<Item = (Version, &'b Header, [u8; SALT_LEN_BYTES], &'b [u8])> {
+    let mut input = Decoder(erasable);
+    (0..)
+        .zip(&body.assertions)
+        .map_while(move |(index, header)| {
+            let salt = input.array::<SALT_LEN_BYTES>().ok()?;
+            let payload = input.raw(header.payload_len as usize).ok()?;
+            let commit = body.info.number;
+            Some((Version { commit, index }, header, salt, payload))
+        })
 }
 
 /// The versions of a body whose payload in the erasable section is erased, and by which commits.
 pub(crate) fn erased_in(body: &Body, erasable: &[u8]) -> Vec<(Version, u64)> {
-    let mut input = Decoder(erasable);
-    let mut erased = Vec::new();
-    for (index, header) in (0..).zip(&body.assertions) {
-        let part = input
-            .array::<SALT_LEN_BYTES>()
-            .and_then(|salt| Ok((salt, input.raw(header.payload_len as usize)?)));
-        let Ok((salt, payload)) = part else { break };
-        if let Some(by) = erased_by(&salt, payload) {
-            let commit = body.info.number;
-            erased.push((Version { commit, index }, by));
+    payloads_in(body, erasable)
+        .filter_map(|(version, _, salt, payload)| Some((version, erased_by(&salt, payload)?)))
+        .collect()
+}
+
+/// The versions of a body that are lost: with all they said, or their payload alone.
+pub(super) fn lost_in(body: &Body, erasable: &[u8]) -> Vec<(Version, Lost)> {
+    payloads_in(body, erasable)
+        .filter_map(|(version, header, salt, payload)| {
+            let lost = Lost::of(header.is_lost(), is_payload_lost(&salt, payload))?;
+            Some((version, lost))
+        })
+        .collect()
+}
+
+/// What is lost of a version in both copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Its payload.
+    Payload,
+    /// All but its place, its interval and its hash.
+    Version,
+}
+
+impl Lost {
+    pub(super) fn of(header: bool, payload: bool) -> Option<Self> {
+        match (header, payload) {
+            (true, _) => Some(Self::Version),
+            (false, true) => Some(Self::Payload),
+            (false, false) => None,
         }
     }
-    erased
+
+    pub(super) fn code(self) -> Code {
+        match self {
+            Self::Payload => Code::PayloadLost,
+            Self::Version => Code::VersionLost,
+        }
+    }
+
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Payload => "no payload: both copies lost it",
+            Self::Version => "place, interval and hash only: both copies lost the rest",
+        }
+    }
+}
+
+/// Hands out that a version is lost, as one side has it.
+pub(super) fn emit_lost(sink: &mut dyn Sink, side: Side, version: Version, lost: Lost) {
+    sink.row(side, Class::Lost, &encode_version(version), &[lost as u8]);
 }
 
 /// What commits have erased, as the tables list it; asked once for each commit.
@@ -443,6 +523,23 @@ impl Unproven {
     }
 }
 
+impl From<String> for Unproven {
+    fn from(why: String) -> Self {
+        Self::new(why)
+    }
+}
+
+impl From<&Failed> for Unproven {
+    fn from(failed: &Failed) -> Self {
+        Self::new(format!(
+            "{}: expected {}, found {}",
+            failed.code.name(),
+            failed.expected,
+            failed.found
+        ))
+    }
+}
+
 /// Damage is an answer here; only the operating system's failures stay errors.
 pub(super) fn readable<T>(result: Result<T>) -> Result<std::result::Result<T, String>> {
     match result {
@@ -461,7 +558,7 @@ fn get(
 }
 
 /// A version's row, wherever it stands.
-fn version_row(
+pub(super) fn version_row(
     read: &dyn Read,
     record_key: &[u8],
     version: Version,
@@ -506,7 +603,7 @@ pub(crate) fn payloads(
             }
         };
         match RowRef::decode(&row) {
-            Ok(row) if is_kept_or_erased(&row.salt, row.payload, header.commitment) => {
+            Ok(row) if is_accounted_for(&row.salt, row.payload, header.commitment) => {
                 erasable.extend_from_slice(&row.salt);
                 erasable.extend_from_slice(row.payload);
             }
@@ -531,7 +628,6 @@ pub(crate) fn payloads(
 ///
 /// # Errors
 /// Only when the operating system fails; what cannot be proven is an answer.
-#[expect(clippy::too_many_lines, reason = "one proof, step by step")]
 pub(crate) fn rebuild(
     read: &dyn Read,
     spec: &NetSpec,
@@ -539,25 +635,9 @@ pub(crate) fn rebuild(
     number: u64,
     expected: Hash,
 ) -> Result<std::result::Result<Rebuilt, Unproven>> {
-    macro_rules! proven {
-        ($result:expr) => {
-            match $result {
-                Ok(value) => value,
-                Err(why) => return Ok(Err(Unproven::new(why))),
-            }
-        };
-    }
-    let info = proven!(header(read, number)?);
-    if info.hash != expected || info.compute_hash(net) != expected {
-        return Ok(Err(Unproven::new(format!(
-            "the tables' header of commit {number} does not hash to {expected}"
-        ))));
-    }
-    let touched = proven!(readable(Touched::load(read, spec, number))?);
-    let definitions = proven!(definitions(read, &touched)?);
-
+    let outline = proven!(Outline::of_tables(read, spec, net, number, expected)?);
     let (mut assertions, mut erasable, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, record_key) in (0..).zip(&touched.versions) {
+    for (index, record_key) in (0..).zip(&outline.touched.versions) {
         let version = Version {
             commit: number,
             index,
@@ -584,33 +664,101 @@ pub(crate) fn rebuild(
             versions: missing,
         }));
     }
-    let mut closings = Vec::with_capacity(touched.closings.len());
-    for closed in &touched.closings {
-        let place =
-            proven!(Place::of_key(&closed.record_key, spec).map_err(|fault| fault.to_string()));
-        if closed.index as usize >= assertions.len() || place.is_nowhere() {
-            return Ok(Err(Unproven::new("its list of closing rows is damaged")));
-        }
-        closings.push(ClosingAt {
-            assertion: closed.index,
-            place,
-            altitude_known: closed.altitude_known,
-        });
-    }
-    let mut body = Body {
-        info,
-        definitions,
-        assertions,
-        closings,
-        blocks: Vec::new(),
+    let body = proven!(outline.complete(read, spec, net, assertions)?);
+    let failed = match Content::of(spec, net, &body) {
+        Some(content) => content.check(Some(&erasable)),
+        None => return Ok(Err(Unproven::new("a place is one that is never written"))),
     };
-    let blocks = {
-        let Some(content) = Content::of(spec, net, &body) else {
-            return Ok(Err(Unproven::new("a place is one that is never written")));
+    match failed.first() {
+        Some(failed) => Ok(Err(failed.into())),
+        None => Ok(Ok(Rebuilt { body, erasable })),
+    }
+}
+
+/// A commit without its versions: its header, and the list of what it did.
+pub(super) struct Outline {
+    pub(super) info: CommitInfo,
+    pub(super) definitions: Vec<Definition>,
+    pub(super) touched: Touched,
+}
+
+impl Outline {
+    /// As the tables have it, of the commit with this hash.
+    pub(super) fn of_tables(
+        read: &dyn Read,
+        spec: &NetSpec,
+        net: &[u8; 16],
+        number: u64,
+        expected: Hash,
+    ) -> Result<std::result::Result<Self, Unproven>> {
+        let info = proven!(header(read, number)?);
+        if info.hash != expected || info.compute_hash(net) != expected {
+            return Ok(Err(Unproven::new(format!(
+                "the tables' header of commit {number} does not hash to {expected}"
+            ))));
+        }
+        let touched = proven!(readable(Touched::load(read, spec, number))?);
+        let definitions = proven!(definitions(read, &touched)?);
+        Ok(Ok(Self {
+            info,
+            definitions,
+            touched,
+        }))
+    }
+
+    /// As a body has it that may be damaged; of a commit with this hash.
+    pub(super) fn of_body(
+        body: &Body,
+        spec: &NetSpec,
+        net: &[u8; 16],
+        expected: Hash,
+    ) -> Option<Self> {
+        let proven = body.info.hash == expected && body.info.compute_hash(net) == expected;
+        let content = Content::of(spec, net, body).filter(|_| proven)?;
+        let touched = Touched::of(body, content.left(), spec).ok()?;
+        Some(Self {
+            info: body.info.clone(),
+            definitions: body.definitions.clone(),
+            touched,
+        })
+    }
+
+    /// The body with these versions, if they hash into the block versions of the tables, and these
+    /// into the hash of the commit.
+    pub(super) fn complete(
+        &self,
+        read: &dyn Read,
+        spec: &NetSpec,
+        net: &[u8; 16],
+        assertions: Vec<Header>,
+    ) -> Result<std::result::Result<Body, Unproven>> {
+        let number = self.info.number;
+        let mut closings = Vec::with_capacity(self.touched.closings.len());
+        for closed in &self.touched.closings {
+            let place =
+                proven!(Place::of_key(&closed.record_key, spec).map_err(|fault| fault.to_string()));
+            if closed.index as usize >= assertions.len() || place.is_nowhere() {
+                return Ok(Err(Unproven::new("its list of closing rows is damaged")));
+            }
+            closings.push(ClosingAt {
+                assertion: closed.index,
+                place,
+                altitude_known: closed.altitude_known,
+            });
+        }
+        let mut body = Body {
+            info: self.info.clone(),
+            definitions: self.definitions.clone(),
+            assertions,
+            closings,
+            blocks: Vec::new(),
         };
-        let mut names: BTreeSet<Block> = content.roots.keys().copied().collect();
-        names.extend(touched.created.iter().chain(&touched.left));
-        let mut blocks = Vec::with_capacity(names.len());
+        let roots = match Content::of(spec, net, &body) {
+            Some(content) => content.roots,
+            None => return Ok(Err(Unproven::new("a place is one that is never written"))),
+        };
+        let mut names: BTreeSet<Block> = roots.keys().copied().collect();
+        names.extend(self.touched.created.iter().chain(&self.touched.left));
         for block in names {
             let row_key = key::block(&block, number);
             let Some(row) = proven!(get(read, key::BLOCKS, &row_key)?) else {
@@ -618,35 +766,27 @@ pub(crate) fn rebuild(
                 return Ok(Err(Unproven::new(why)));
             };
             let (_, version) = proven!(readable(decode_block(spec, &row_key, &row))?);
-            if version.root != content.root(&block)
-                || version.compute_hash(net, &block) != version.hash
-            {
+            let root = root_of(&roots, &block);
+            if version.root != root || version.compute_hash(net, &block) != version.hash {
                 let why = format!("its versions do not hash into its version of block {block}");
                 return Ok(Err(Unproven::new(why)));
             }
-            blocks.push(BlockTouch {
+            body.blocks.push(BlockTouch {
                 block,
                 hash: version.hash,
                 rows: version.rows,
                 created: version.origin,
             });
         }
-        blocks
-    };
-    body.blocks = blocks;
-    let failed = match Content::of(spec, net, &body) {
-        Some(content) => content.check(Some(&erasable)),
-        None => return Ok(Err(Unproven::new("a place is one that is never written"))),
-    };
-    if let Some(failed) = failed.first() {
-        return Ok(Err(Unproven::new(format!(
-            "{}: expected {}, found {}",
-            failed.code.name(),
-            failed.expected,
-            failed.found
-        ))));
+        let failed = match Content::of(spec, net, &body) {
+            Some(content) => content.check(None),
+            None => return Ok(Err(Unproven::new("a place is one that is never written"))),
+        };
+        match failed.first() {
+            Some(failed) => Ok(Err(failed.into())),
+            None => Ok(Ok(body)),
+        }
     }
-    Ok(Ok(Rebuilt { body, erasable }))
 }
 
 /// The header of a commit as the tables have it.
@@ -710,7 +850,7 @@ pub(super) fn net_of(read: &dyn Read) -> Result<std::result::Result<([u8; 16], N
 }
 
 /// A version's header and payload, held against its commitment and its key.
-fn whole_version<'r>(
+pub(super) fn whole_version<'r>(
     spec: &NetSpec,
     row: &'r [u8],
     record_key: &[u8],
@@ -720,7 +860,7 @@ fn whole_version<'r>(
     if self::record_key(&header) != record_key {
         return Err("its header has another place or entity".to_owned());
     }
-    if !is_kept_or_erased(&row.salt, row.payload, header.commitment) {
+    if !is_accounted_for(&row.salt, row.payload, header.commitment) {
         return Err("its payload does not fit its commitment".to_owned());
     }
     Ok((header, row))

@@ -69,6 +69,13 @@ pub(super) fn difference(
         Class::ZoneLive | Class::ZonePast => return zone(read, row_key, both),
         _ => {}
     }
+    if class == Class::Lost {
+        // Where only the journal has lost it, the row is missing, and named as that.
+        let version = decode_version(row_key).filter(|_| !both.tables.is_empty())?;
+        let finding = Finding::new(Side::Tables, Code::RowDiffers, Remedy::Journal);
+        let found = "a version that is lost in the tables only";
+        return Some(finding.version(version).found(found));
+    }
     let mut finding = Finding::new(Side::Tables, code, Remedy::Journal);
     if code == Code::RowDiffers || code == Code::VersionChain {
         let hex = |values: &[Vec<u8>]| {
@@ -80,7 +87,8 @@ pub(super) fn difference(
             .found(hex(&both.tables));
     }
     let version = |finding: Finding, version: Version| {
-        (!run.is_lost(version.commit)).then(|| finding.version(version))
+        let lost = run.is_lost(version.commit) || run.lost_versions.contains(&version);
+        (!lost).then(|| finding.version(version))
     };
     match class {
         Class::Version | Class::Closing => {
@@ -134,8 +142,8 @@ pub(super) fn difference(
             Some(finding.row("entities", row_key))
         }
         // Handled above.
-        Class::ErasedRow | Class::ErasedFrame | Class::Link | Class::Edge => None,
-        Class::ZoneLive | Class::ZonePast => None,
+        Class::ErasedRow | Class::ErasedFrame | Class::Lost => None,
+        Class::Link | Class::Edge | Class::ZoneLive | Class::ZonePast => None,
     }
 }
 

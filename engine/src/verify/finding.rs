@@ -132,10 +132,14 @@ codes! {
     UnplacedRoot = "UNPLACED_ROOT",
     /// A payload does not fit the commitment in its header.
     Payload = "PAYLOAD",
-    /// A commit that neither copy can prove.
+    /// A commit that neither copy can prove, or a version of one that otherwise can be.
     CommitLost = "BOTH_COPIES_BAD",
     /// A commit that an earlier repair could not prove: its frame keeps what was found instead.
     CommitLostBefore = "COMMIT_LOST",
+    /// A version of which an earlier repair could prove only place, interval and hash.
+    VersionLost = "VERSION_LOST",
+    /// A version whose payload an earlier repair could not prove.
+    PayloadLost = "PAYLOAD_LOST",
     /// Payloads were erased by law.
     Erased = "ERASED",
     /// A payload that a commit has erased is still there: the next opening for writing erases it.

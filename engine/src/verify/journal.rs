@@ -15,7 +15,7 @@ use crate::time::Moment;
 
 use super::Run;
 use super::around::{Surroundings, registry_changes};
-use super::content::{Content, Erasures, Failed};
+use super::content::{Content, Erasures, Failed, lost_in, record_key, version_row, whole_version};
 use super::finding::{Code, Finding, Remedy, Side};
 use super::ranges::Ranges;
 use super::sums::Sink;
@@ -356,6 +356,9 @@ impl SegmentJob<'_> {
                 return Ok(false);
             }
         }
+        if self.is_lost_here_only(&finding, body, erasable)? {
+            return Ok(false);
+        }
         for (_, by) in &erased {
             *scan.erased.entry(*by).or_default() += 1;
         }
@@ -375,8 +378,46 @@ impl SegmentJob<'_> {
         self.registry(&finding, body, around, before)?;
         content.emit(self.sink);
         content.emit_erased(self.sink, erasable, self.run);
+        content.emit_lost(self.sink, erasable);
         self.totals.add(body);
         Ok(true)
+    }
+
+    /// Names the versions that an earlier repair could not bring back; tells whether the tables
+    /// have one of them after all.
+    fn is_lost_here_only(
+        &self,
+        finding: &dyn Fn(Code) -> Finding,
+        body: &Body,
+        erasable: &[u8],
+    ) -> Result<bool> {
+        let mut found_again = false;
+        for (version, lost) in lost_in(body, erasable) {
+            let Some(own) = body.assertions.get(version.index as usize) else {
+                continue;
+            };
+            let mut finding = finding(lost.code());
+            finding.remedy = Remedy::Unprovable;
+            if let Some(read) = self.read {
+                let key = record_key(own);
+                let row = version_row(read, &key, version)?;
+                let whole = row.ok().is_some_and(|row| {
+                    whole_version(&self.run.spec, &row, &key)
+                        .is_ok_and(|(header, row)| !header.is_lost() && !row.is_payload_lost())
+                });
+                if whole {
+                    finding.remedy = Remedy::Tables;
+                    found_again = true;
+                }
+            }
+            self.run.report(
+                finding
+                    .version(version)
+                    .entity(own.layer, &own.id)
+                    .found(lost.text()),
+            );
+        }
+        Ok(found_again)
     }
 
     /// Checks the registry head of a commit against what it did to blocks without successors.
@@ -396,7 +437,9 @@ impl SegmentJob<'_> {
         let info = &body.info;
         let head = match before {
             Some((number, _, head)) if number + 1 == info.number => Some(head),
-            _ => self.run.registry_head(read, info.number.saturating_sub(1))?,
+            _ => self
+                .run
+                .registry_head(read, info.number.saturating_sub(1))?,
         };
         // Reported where the table is run through.
         let Some(head) = head else { return Ok(()) };

@@ -46,9 +46,11 @@ pub(super) enum Class {
     ErasedRow,
     /// A payload erased, as the commit orders it and in the frame of the version.
     ErasedFrame,
+    /// That a version is lost, or its payload.
+    Lost,
 }
 
-const CLASSES: usize = 15;
+const CLASSES: usize = 16;
 
 /// The keys that rows are hashed with in one run, and which of the rows are.
 #[derive(Clone)]

@@ -16,14 +16,15 @@ use crate::layer::LayerId;
 use crate::ledger::Ledger;
 use crate::linking::{decode_block, decode_link};
 use crate::log;
-use crate::record::{HeaderRef, Peeked, Place, RowRef, Version, commitment, version_hash};
+use crate::record::{HeaderRef, Peeked, Place, RowRef, Version, commitment};
 use crate::time::Moment;
 use crate::zone::{self, Heights, Rows};
 
 use super::area::AreaBlocks;
 use super::around::Surroundings;
 use super::content::{
-    Erasures, emit_block, emit_chain, emit_track, emit_version, encode_version, header,
+    Erasures, Lost, emit_block, emit_chain, emit_lost, emit_track, emit_version, encode_version,
+    header,
 };
 use super::finding::{Code, Finding, Remedy, Side};
 use super::rows::{Gap, each_row};
@@ -362,12 +363,15 @@ impl Job<'_> {
             });
         }
         let erased = row.erased_by();
-        if erased.is_none() {
+        if erased.is_none() && !row.is_payload_lost() {
             self.payload(table, row_key, &row, &header);
         }
-        let hash = version_hash(&self.run.net, row.version, row.header);
         if !self.run.is_lost(row.version.commit) {
+            let hash = row.hash(&self.run.net, &header);
             emit_version(self.sink, Side::Tables, record_key, row.version, hash);
+            if let Some(lost) = Lost::of(header.is_lost(), row.is_payload_lost()) {
+                emit_lost(self.sink, Side::Tables, row.version, lost);
+            }
         }
         if table == key::RECORDS {
             self.sink.row(

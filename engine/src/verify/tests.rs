@@ -22,7 +22,7 @@ fn house(number: i64) -> Extent {
     Extent::flat(west, 0.0001, west + 0.1 * width, 0.0002).between(1.0, 9.0)
 }
 
-fn put(id: &str, place: i64, from: i64, to: Option<i64>) -> Assertion {
+pub(super) fn put(id: &str, place: i64, from: i64, to: Option<i64>) -> Assertion {
     let payload = format!("{{\"at\":{place},\"from\":{from}}}");
     let valid = match to {
         Some(to) => Valid::between(day(from), day(to)),
@@ -33,7 +33,7 @@ fn put(id: &str, place: i64, from: i64, to: Option<i64>) -> Assertion {
 
 /// A street with everything in it: changes, a removal, a move, a move after a gap, a correction in
 /// the past, a second layer, a house too large for its block.
-fn street(env: &MemEnv) -> Net {
+pub(super) fn street(env: &MemEnv) -> Net {
     let net = builder(env).create(DIR, NetSpec::city()).unwrap();
     let commit = |assertions| net.commit(&Commit::new("registrar", assertions)).unwrap();
     commit((0..4).map(|n| put(&n.to_string(), n, 0, None)).collect());
@@ -55,14 +55,14 @@ fn street(env: &MemEnv) -> Net {
     net
 }
 
-fn writable(net: &Net) -> &Writable {
+pub(super) fn writable(net: &Net) -> &Writable {
     match &net.inner {
         Inner::Writable(writable) => writable,
         Inner::ReadOnly(_) => panic!("opened for writing"),
     }
 }
 
-fn verified(env: &MemEnv, store: &dyn Store) -> (Verification, Diagnosis) {
+pub(super) fn verified(env: &MemEnv, store: &dyn Store) -> (Verification, Diagnosis) {
     let target = Target {
         env: Arc::new(env.clone()),
         dir: Path::new(DIR),
@@ -71,11 +71,11 @@ fn verified(env: &MemEnv, store: &dyn Store) -> (Verification, Diagnosis) {
     verify(&target, Depth::Full, &|_| ()).unwrap()
 }
 
-fn errors(verification: &Verification) -> Vec<String> {
+pub(super) fn errors(verification: &Verification) -> Vec<String> {
     verification.errors().map(ToString::to_string).collect()
 }
 
-fn all_rows(read: &dyn Read) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+pub(super) fn all_rows(read: &dyn Read) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
     for table in TABLES {
         let mut cursor = read.cursor(*table, &KeyRange::all()).unwrap();
@@ -87,7 +87,7 @@ fn all_rows(read: &dyn Read) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
     rows
 }
 
-fn with_row<T>(
+pub(super) fn with_row<T>(
     store: &dyn Store,
     (table, row_key, value): &(Table, Vec<u8>, Vec<u8>),
     changed: Option<&[u8]>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use blocknet_engine::Record;
+use blocknet_engine::{ErrorKind, Record};
 use blocknet_geocode::Position;
 use blocknet_query::{Order, Query, Selection};
 use clap::ValueEnum;
@@ -14,7 +14,7 @@ use super::io::Io;
 use super::render::{FieldArgs, Renderer, feature};
 use super::select::{PlanArgs, SelectArgs};
 use super::text::{counted, grouped};
-use super::{DONE, store};
+use super::{DONE, FAILED, store};
 
 /// Print what is in an area at a moment, one Feature per line
 ///
@@ -146,9 +146,19 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         return remark(count.records, count.unknown_height, &when, io);
     }
     let mut renderer = Renderer::new(&view, &when.zone);
-    let mut count = 0;
+    let (mut count, mut exit) = (0, DONE);
     let mut found = query.run(&view)?;
-    while let Some(record) = found.next().transpose()? {
+    for record in found.by_ref() {
+        let record = match record {
+            // Stands for one record: the others follow.
+            Err(error) if error.kind() == ErrorKind::Lost => {
+                io.flush()?;
+                io.error(&error.into());
+                exit = FAILED;
+                continue;
+            }
+            record => record?,
+        };
         count += 1;
         let feature = args.fields.cut(feature(&record));
         if args.meta {
@@ -157,7 +167,8 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             io.bytes_line(feature.as_bytes())?;
         }
     }
-    remark(count, found.unknown_height(), &when, io)
+    remark(count, found.unknown_height(), &when, io)?;
+    Ok(exit)
 }
 
 /// How far a record is from the place that records are ordered by.

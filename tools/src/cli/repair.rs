@@ -48,6 +48,7 @@ struct Document<'r> {
     exit: u8,
     steps: Vec<StepJson<'r>>,
     lost: Vec<Commits>,
+    lost_versions: Vec<String>,
     left: &'r [String],
     commit: Option<u64>,
     report: Option<&'r str>,
@@ -71,6 +72,7 @@ struct StepJson<'r> {
     target: &'r str,
     commits: Commits,
     from_tables: u64,
+    pieced: u64,
     lost: u64,
     why: &'r str,
     kept: Option<&'r str>,
@@ -91,6 +93,7 @@ impl<'r> From<&'r Step> for StepJson<'r> {
                 to: step.commits.1,
             },
             from_tables: step.from_tables,
+            pieced: step.pieced,
             lost: step.lost,
             why: &step.why,
             kept: step.kept.as_deref(),
@@ -162,6 +165,11 @@ fn report<'r>(args: &Args, repair: &'r Repair, exit: u8, name: &'static str) -> 
                 to: *to,
             })
             .collect(),
+        lost_versions: repair
+            .lost_versions
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         left: &repair.left,
         commit: repair.commit,
         report: repair.report.as_deref(),
@@ -191,6 +199,10 @@ fn print(args: &Args, repair: &Repair, exit: u8, name: &str, io: &mut Io<'_>) ->
             format!("commits {first} to {last}")
         };
         io.line(format_args!("{label} {what}: neither copy can be proven"))?;
+    }
+    for version in &repair.lost_versions {
+        let label = io.paint(BAD.bold(), "lost:");
+        io.line(format_args!("{label} version {version}, in both copies"))?;
     }
     for left in &repair.left {
         let label = io.paint(BAD.bold(), "not done:");

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use blocknet_wal::{
-    Damage, EnvOp, ErrorKind, Fault, FileEnv, Found, Frame, InjectedError, Injection,
-    JournalOptions, MemEnv, SegmentRewrite, Survey,
+    BODY_OFFSET_BYTES, Damage, EnvOp, ErrorKind, Fault, FileEnv, Found, Frame, InjectedError,
+    Injection, JournalOptions, MemEnv, SegmentRewrite, Survey, erasable_offset_bytes,
 };
 use quickcheck::quickcheck;
 
@@ -228,6 +228,12 @@ impl Expected<'_> {
         let section = start + HEADER_LEN + body_len.next_multiple_of(8);
         let len = frame.erasable.len() as u64;
         assert_eq!(u64::from(known.erasable_len_bytes), len);
+        assert_eq!(u64::from(known.body_len_bytes), body_len);
+        assert_eq!(start + BODY_OFFSET_BYTES, start + HEADER_LEN);
+        assert_eq!(
+            start + erasable_offset_bytes(known.body_len_bytes),
+            section + 8
+        );
         // Padding is damaged without harm to what it pads.
         let body_is_hit = at < start + HEADER_LEN + body_len;
         let section_is_hit = (section..section + 8 + len).contains(&at);
