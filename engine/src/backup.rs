@@ -703,14 +703,18 @@ impl Restoring<'_> {
         Ok(last)
     }
 
-    /// Verifies what was made before it is put in place.
+    /// Verifies what was made before it is put in place. What a repair of the net has found lost and
+    /// marked so is lost in every copy since.
     fn check(&self, work: &Path, on_progress: &OnProgress<'_>) -> Result<()> {
         let made = self.builder.target(work)?;
         let (verification, _) = verify(&made, Depth::Full, on_progress)?;
-        if verification.is_clean() {
+        let mut errors = verification
+            .errors()
+            .filter(|finding| !finding.is_known_loss());
+        let first = errors.next().map(ToString::to_string);
+        if verification.skipped.is_empty() && first.is_none() {
             return Ok(());
         }
-        let first = verification.errors().next().map(ToString::to_string);
         let first = first.or_else(|| verification.skipped.first().cloned());
         let what = first.unwrap_or_default();
         Err(Error::corrupt(format!("what was made of it does not verify: {what}")).at(self.backup))

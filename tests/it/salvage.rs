@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use blocknet::backup::{TableFiles, Until};
 use blocknet::geocode::NetSpec;
 use blocknet::journal::{FileEnv, Frame, Recovery};
 use blocknet::query::{Selection, Window, search};
@@ -574,7 +575,8 @@ fn a_payload_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
 
         // All but the payload is there: what does not ask for it is answered.
         let net = builder().open(&copy).unwrap();
-        read_and_state_again(&net, record, &context);
+        read_without_payload(&net, record, &context);
+        state_again(&net, record, &context);
         net.close().unwrap();
         let found = verify(&copy);
         assert_eq!(found.errors().count(), 1, "{context}: {:#?}", texts(&found));
@@ -607,6 +609,11 @@ fn a_version_that_both_copies_lost_is_named_and_the_rest_answers_as_before() {
             at - header
         );
         check(&whole, &copy, &lost, &context);
+        let net = builder().open(&copy).unwrap();
+        state_again(&net, record, &context);
+        net.close().unwrap();
+        let found = verify(&copy);
+        assert_eq!(texts(&found).len(), 1, "{context}: {:#?}", texts(&found));
     }
 }
 
@@ -685,6 +692,27 @@ fn a_repair_killed_between_its_steps_is_finished_by_the_next() {
             &lost,
             &format!("step {step}"),
         );
+        drop(net);
+        if step == 0 {
+            // A copy has what the store has, and lacks what it lacks.
+            let (backup, restored) = (
+                whole.root.path().join("backup"),
+                whole.root.path().join("restored"),
+            );
+            builder()
+                .backup(&state, &backup, TableFiles::Copied, &|_| ())
+                .unwrap();
+            builder()
+                .restore(&backup, &restored, Until::Newest, &|_| ())
+                .unwrap();
+            let net = builder().open_read_only(&restored).unwrap();
+            judge(
+                &whole.answers,
+                &answers(&net, whole.commits),
+                &lost,
+                "restored",
+            );
+        }
     }
 }
 
@@ -723,8 +751,8 @@ impl Whole {
     }
 }
 
-/// What a store still says of a version without its payload, and that it can be stated again.
-fn read_and_state_again(net: &Net, record: &Record, context: &str) {
+/// What a store still says of a version without its payload.
+fn read_without_payload(net: &Net, record: &Record, context: &str) {
     let version = record.version;
     let view = net
         .view(AsOf::Commit(version.commit), record.valid.from)
@@ -736,7 +764,10 @@ fn read_and_state_again(net: &Net, record: &Record, context: &str) {
         .find(|found| found.version == version)
         .unwrap();
     assert_eq!(found.extent, record.extent, "{context}");
-    // What is stated anew is written, and takes its place.
+}
+
+/// A lost version is stated anew: that is written, and takes its place.
+fn state_again(net: &Net, record: &Record, context: &str) {
     let extent = record.extent.unwrap();
     let again = Assertion::state(LayerId::MAIN, &*record.id, extent, record.payload.clone())
         .valid(Valid::from(record.valid.from));

@@ -255,6 +255,12 @@ impl Finding {
         }
     }
 
+    /// Whether it only says what an earlier repair has found lost in both copies: the rest is sound.
+    pub fn is_known_loss(&self) -> bool {
+        let is_version = matches!(self.code, Code::VersionLost | Code::PayloadLost);
+        is_version && self.remedy == Remedy::Unprovable
+    }
+
     #[must_use]
     pub(crate) fn commit(mut self, commit: u64) -> Self {
         self.commit = Some(commit);

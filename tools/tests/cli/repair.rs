@@ -95,6 +95,76 @@ fn what_no_copy_proves_is_left_and_named() {
 }
 
 #[test]
+fn a_payload_that_no_copy_has_is_named_and_all_others_are_answered() {
+    let scene = scene();
+    let whole = scene.ok("query net").out;
+    let head = &scene.ok("verify net --json").object()["freshness"]["head_seq"];
+    let (offset, len) = place(&scene, head.as_u64().unwrap());
+    // The frame ends in the last payload, and padding to a multiple of 8.
+    flip(
+        &segment(&scene),
+        usize::try_from(offset + len - 12).unwrap(),
+    );
+    fs::remove_dir_all(scene.path("net/tables")).unwrap();
+    let done = scene.run("repair net --apply --json");
+    assert_eq!(done.code, 5, "{done:?}");
+    let report = done.object();
+    let version = format!("{head}.19");
+    assert_eq!(
+        (
+            &report["result"],
+            &report["lost"],
+            &report["lost_versions"],
+            &report["left"]
+        ),
+        (
+            &json!("partly repaired"),
+            &json!([]),
+            &json!([version]),
+            &json!([])
+        )
+    );
+    assert_eq!(report["steps"][0]["pieced"], 1);
+    let remaining = report["remaining"].as_array().unwrap();
+    let errors: Vec<_> = remaining
+        .iter()
+        .filter(|found| found["severity"] == "error")
+        .collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(
+        (&errors[0]["code"], &errors[0]["version"]),
+        (&json!("PAYLOAD_LOST"), &json!(version))
+    );
+    let id = errors[0]["entity"]["id"].as_str().unwrap().to_owned();
+
+    let again = scene.run("repair net --apply");
+    assert_eq!(again.code, 4, "{again:?}");
+    assert!(
+        again.out.contains(&format!("lost: version {version}")),
+        "{}",
+        again.out
+    );
+    assert_eq!(scene.run("verify net").code, 4);
+    let found = scene.run("query net");
+    assert_eq!(found.code, 2, "{found:?}");
+    assert!(
+        found.err.contains(&format!("version {version} is lost")),
+        "{}",
+        found.err
+    );
+    let others = whole
+        .lines()
+        .filter(|line| !line.contains(&format!("\"{id}\"")));
+    assert_eq!(
+        found.out.lines().collect::<Vec<_>>(),
+        others.collect::<Vec<_>>()
+    );
+    let own = scene.run(&format!("get net {id}"));
+    assert_eq!(own.code, 2, "{own:?}");
+    assert!(own.err.contains("is lost"), "{own:?}");
+}
+
+#[test]
 fn wrong_arguments_and_no_store_have_their_own_codes() {
     let scene = scene();
     assert_eq!(scene.run("repair net --nonsense").code, 16);
