@@ -286,9 +286,27 @@ impl Place {
     }
 
     fn decode(input: &mut Decoder<'_>, spec: &NetSpec) -> Result<Self, Fault> {
-        let level = input.u8()?;
-        let code = input.raw(Self::len_bytes(spec, level)? - 1)?;
-        Ok(Self::of(level, code))
+        Ok(Self::of_bytes(Self::take(input, spec)?))
+    }
+
+    /// The bytes of a place, checked.
+    #[inline]
+    fn take<'a>(input: &mut Decoder<'a>, spec: &NetSpec) -> Result<&'a [u8], Fault> {
+        let level = *input
+            .0
+            .first()
+            .ok_or(Fault::Truncated { need: 1, have: 0 })?;
+        input.raw(Self::len_bytes(spec, level)?)
+    }
+
+    /// The place of bytes that were checked.
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let mut place = Self {
+            len: u8::try_from(bytes.len()).expect("places have at most 33 bytes"),
+            bytes: [0; 33],
+        };
+        place.bytes[..bytes.len()].copy_from_slice(bytes);
+        place
     }
 }
 
@@ -376,11 +394,11 @@ impl Header {
             flags: header.flags,
             kind: header.kind,
             valid: header.valid,
-            place: header.place,
+            place: header.place(),
             extent: header.extent,
             payload_len: header.payload_len,
-            commitment: header.commitment,
-            previous: header.previous,
+            commitment: Hash(*header.commitment),
+            previous: Hash(*header.previous),
             author: header.author.map(Into::into),
             reason: header.reason.map(Into::into),
             source: header.source.map(Into::into),
@@ -415,7 +433,8 @@ pub(crate) fn version_hash(net: &[u8; 16], version: Version, header: &[u8]) -> H
     hasher.finish()
 }
 
-/// A header as it stands in its bytes: what a scan looks at, without building anything.
+/// A header as it stands in its bytes, checked as a whole: what a scan looks at, without building
+/// or copying anything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeaderRef<'a> {
     pub(crate) layer: LayerId,
@@ -424,17 +443,20 @@ pub(crate) struct HeaderRef<'a> {
     pub(crate) flags: u16,
     pub(crate) kind: ChangeKind,
     pub(crate) valid: Interval,
-    pub(crate) place: Place,
+    /// Of the bytes of a [`Place`].
+    pub(crate) place: &'a [u8],
     pub(crate) extent: Option<Extent>,
     pub(crate) payload_len: u32,
-    pub(crate) commitment: Hash,
-    pub(crate) previous: Hash,
+    pub(crate) commitment: &'a [u8; 32],
+    pub(crate) previous: &'a [u8; 32],
     pub(crate) author: Option<&'a str>,
     pub(crate) reason: Option<&'a str>,
     pub(crate) source: Option<&'a str>,
 }
 
 impl<'a> HeaderRef<'a> {
+    // Inlined, so that none of it is copied on its way to where it is looked at.
+    #[inline]
     pub(crate) fn decode(input: &mut Decoder<'a>, spec: &NetSpec) -> Result<Self, Fault> {
         let layer = LayerId(input.u16()?);
         let id = input.text()?;
@@ -451,20 +473,21 @@ impl<'a> HeaderRef<'a> {
             from: Moment::from_micros(input.i64()?),
             to: Moment::from_micros(input.i64()?),
         };
-        let place = Place::decode(input, spec)?;
-        if place.is_nowhere() != (flags & flag::ABSENCE != 0) {
+        let place = Place::take(input, spec)?;
+        let nowhere = place.first() == Some(&Place::NOWHERE_LEVEL);
+        if nowhere != (flags & flag::ABSENCE != 0) {
             return Err(Fault::Value {
                 what: "place of an absence",
             });
         }
-        let extent = if place.is_nowhere() {
+        let extent = if nowhere {
             None
         } else {
             Some(decode_extent(input, flags)?)
         };
         let payload_len = input.u32()?;
-        let commitment = Hash(input.array()?);
-        let previous = Hash(input.array()?);
+        let commitment = input.array_ref()?;
+        let previous = input.array_ref()?;
         let given = input.u8()?;
         if given > 7 {
             return Err(Fault::Value {
@@ -497,6 +520,10 @@ impl<'a> HeaderRef<'a> {
             commitment,
             previous,
         })
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::of_bytes(self.place)
     }
 
     pub(crate) fn end(&self) -> End {
@@ -614,6 +641,7 @@ impl<'a> RowRef<'a> {
         erased_by(&self.salt, self.payload)
     }
 
+    #[inline]
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         if input.u8()? != ROW_VERSION {
@@ -647,6 +675,7 @@ impl<'a> RowRef<'a> {
         Ok((Interval { from, to }, flags))
     }
 
+    #[inline]
     pub(crate) fn header_ref(&self, spec: &NetSpec) -> Result<HeaderRef<'a>, Fault> {
         let mut input = Decoder(self.header);
         let header = HeaderRef::decode(&mut input, spec)?;

@@ -10,7 +10,7 @@ use crate::apply::Bounds;
 use crate::body::CommitInfo;
 use crate::costs::Costs;
 use crate::entity::{Head, Last, Path, Track};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::hash::Hash;
 use crate::key;
 use crate::layer::LayerId;
@@ -78,26 +78,67 @@ pub struct Record {
     place: Place,
 }
 
-impl Record {
-    /// The version of a row; `payload` is the row's, or empty where it is not wanted.
-    pub(crate) fn of(row: &RowRef<'_>, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+/// A stored version as it is lent by what reads it: borrowed from the row, or from a [`Record`].
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRef<'a> {
+    /// The entity's layer.
+    pub layer: LayerId,
+    /// The entity's id.
+    pub id: &'a str,
+    /// Number of this version.
+    pub version: Version,
+    /// When it holds, open end resolved.
+    pub valid: Interval,
+    /// Where the entity is; `None` for an absence.
+    pub extent: Option<Extent>,
+    /// The payload as it was given; empty once it is erased.
+    pub payload: &'a [u8],
+    /// The commit that had the payload erased, if one did.
+    pub erased: Option<u64>,
+    whole: Whole<'a>,
+}
+
+/// What a lent record is borrowed from.
+#[derive(Clone, Copy, Debug)]
+enum Whole<'a> {
+    Row(&'a HeaderRef<'a>),
+    Record(&'a Record),
+}
+
+impl<'a> RecordRef<'a> {
+    pub(crate) fn of(row: &RowRef<'a>, header: &'a HeaderRef<'a>) -> Self {
         let erased = row.erased_by();
         Self {
+            layer: header.layer,
+            id: header.id,
+            version: row.version,
+            valid: header.valid,
+            extent: header.extent,
+            payload: if erased.is_some() { &[] } else { row.payload },
             erased,
-            payload: if erased.is_some() {
-                Bytes::new()
-            } else {
-                payload
-            },
-            ..Self::new(row.version, header, Bytes::new())
+            whole: Whole::Row(header),
         }
     }
 
-    fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+    /// A record of its own.
+    ///
+    /// # Cost
+    /// Copies id and payload.
+    pub fn to_record(&self) -> Record {
+        match self.whole {
+            Whole::Row(header) => Record::of(self, header, Bytes::copy_from_slice(self.payload)),
+            Whole::Record(record) => record.clone(),
+        }
+    }
+}
+
+impl Record {
+    /// * `payload`: that of `lent`, to be shared.
+    fn of(lent: &RecordRef<'_>, header: &HeaderRef<'_>, payload: Bytes) -> Self {
         let is = |bit: u16| header.flags & bit != 0;
         Self {
             layer: header.layer,
-            version,
+            version: lent.version,
             ordinal: header.ordinal,
             valid: header.valid,
             end: header.end(),
@@ -106,15 +147,29 @@ impl Record {
             from_asserted: !is(flag::FROM_IMPLIED),
             kind: header.kind,
             extent: header.extent,
-            place: header.place,
+            place: header.place(),
             payload,
-            erased: None,
-            commitment: header.commitment,
-            previous: header.previous,
+            erased: lent.erased,
+            commitment: Hash(*header.commitment),
+            previous: Hash(*header.previous),
             author: header.author.map(Into::into),
             reason: header.reason.map(Into::into),
             source: header.source.map(Into::into),
             id: header.id.into(),
+        }
+    }
+
+    /// The record, lent to what looks at records wherever they are.
+    pub fn lend(&self) -> RecordRef<'_> {
+        RecordRef {
+            layer: self.layer,
+            id: &self.id,
+            version: self.version,
+            valid: self.valid,
+            extent: self.extent,
+            payload: &self.payload,
+            erased: self.erased,
+            whole: Whole::Record(self),
         }
     }
 
@@ -519,33 +574,12 @@ impl<'a> View<'a> {
         place: &Place,
     ) -> Result<Record> {
         let bytes = row(path, head, version, place)?;
-        self.decode(path, &bytes, |_| true)?
-            .ok_or_else(|| Error::corrupt("a row without conditions was declined"))
-    }
-
-    /// As `load`, but only what `wants` takes.
-    pub(crate) fn load_if(
-        &self,
-        path: &Path<'_>,
-        head: &Head,
-        track: &Track,
-        wants: impl Fn(&HeaderRef<'_>) -> bool,
-    ) -> Result<Option<Record>> {
-        let bytes = row(path, head, track.version, &track.place)?;
-        self.decode(path, &bytes, wants)
-    }
-
-    fn decode(
-        &self,
-        path: &Path<'_>,
-        bytes: &Bytes,
-        wants: impl Fn(&HeaderRef<'_>) -> bool,
-    ) -> Result<Option<Record>> {
-        let fault = |fault: crate::error::Fault| fault.in_table("records", path.entity);
-        let row = RowRef::decode(bytes).map_err(fault)?;
+        let fault = |fault: Fault| fault.in_table("records", path.entity);
+        let row = RowRef::decode(&bytes).map_err(fault)?;
         let header = row.header_ref(self.spec).map_err(fault)?;
-        let payload = bytes.slice(bytes.len() - row.payload.len()..);
-        Ok(wants(&header).then(|| Record::of(&row, &header, payload)))
+        let lent = RecordRef::of(&row, &header);
+        let payload = bytes.slice(bytes.len() - lent.payload.len()..);
+        Ok(Record::of(&lent, &header, payload))
     }
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an
@@ -694,7 +728,7 @@ impl<'a> View<'a> {
         let (mut found, mut rows) = (BTreeSet::new(), 0);
         for record_key in touched.keys() {
             rows += 1;
-            let fault = |fault: crate::error::Fault| fault.in_table("commits", record_key);
+            let fault = |fault: Fault| fault.in_table("commits", record_key);
             let place = Place::of_key(record_key, self.spec).map_err(fault)?;
             let entity = record_key.get(place.as_bytes().len()..).unwrap_or_default();
             let (layer, id) = key::parse_entity(entity).map_err(fault)?;
@@ -851,7 +885,7 @@ impl<'a> View<'a> {
             if marks.len() >= max {
                 break;
             }
-            let fault = |fault: crate::error::Fault| fault.in_table("moments", row_key);
+            let fault = |fault: Fault| fault.in_table("moments", row_key);
             let (recorded, number) = key::parse_moment(row_key).map_err(fault)?;
             let bounds = Bounds::decode(value).map_err(fault)?;
             marks.push(CommitMark {

@@ -88,7 +88,7 @@ pub(crate) fn visit(net: &Net, windows: &[Window], at: i64, plan: Option<PlanKin
     for window in windows {
         query(*window, plan)
             .visit(&view, |record| {
-                sum.add(&record.id, record.valid.from.as_micros(), &record.payload);
+                sum.add(record.id, record.valid.from.as_micros(), record.payload);
                 ControlFlow::Continue(())
             })
             .expect("it can be read");

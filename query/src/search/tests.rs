@@ -1,7 +1,7 @@
 use super::*;
 use crate::area::{Altitude, UnknownHeight, Window};
 use crate::testing::{day, gone, net, plot, record, state};
-use blocknet_engine::{AsOf, ErrorKind, Extent, LayerDef, LayerId, Net};
+use blocknet_engine::{AsOf, ErrorKind, Extent, LayerDef, LayerId, Net, RecordRef};
 use blocknet_geocode::NetSpec;
 
 fn ids(view: &View<'_>, selection: &Selection<'_>) -> Vec<String> {
@@ -51,7 +51,7 @@ fn a_window_gives_what_stands_in_it_at_a_time_as_known_at_another() {
 fn presence_is_a_rule_on_the_record_not_the_existence_of_a_row() {
     let (_dir, net) = street();
     let view = net.view(AsOf::Newest, day(70)).unwrap();
-    let in_use = |record: &Record| record.payload == "in use";
+    let in_use = |record: &RecordRef<'_>| record.payload == b"in use";
     let all = Selection::default();
     assert_eq!(
         ids(&view, &all),
@@ -131,8 +131,8 @@ fn a_finer_test_of_place_sees_only_what_lies_across_the_border() {
     let (_dir, net) = street();
     let view = net.view(AsOf::Newest, day(49)).unwrap();
     let seen = std::cell::RefCell::new(Vec::new());
-    let refine = |record: &Record| {
-        seen.borrow_mut().push(record.id.clone());
+    let refine = |record: &RecordRef<'_>| {
+        seen.borrow_mut().push(record.id.to_owned());
         false
     };
     // The house a lies inside, b across the eastern edge, c outside.

@@ -1,8 +1,9 @@
 //! `blocknet query`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use blocknet_engine::Record;
+use blocknet_engine::RecordRef;
 use blocknet_geocode::Position;
 use blocknet_query::{Order, Query, Selection};
 use clap::ValueEnum;
@@ -146,22 +147,30 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         return remark(count.records, count.unknown_height, &when, io);
     }
     let mut renderer = Renderer::new(&view, &when.zone);
-    let mut count = 0;
-    let mut found = query.run(&view)?;
-    while let Some(record) = found.next().transpose()? {
-        count += 1;
-        let feature = args.fields.cut(feature(&record));
+    let mut print = |record: &RecordRef<'_>| -> Result<()> {
+        let feature = args.fields.cut(feature(record));
         if args.meta {
-            io.line(renderer.with_meta(&record, &feature, distance(order, &record))?)?;
+            let distance = distance(order, record);
+            io.line(renderer.with_meta(&record.to_record(), &feature, distance)?)
         } else {
-            io.bytes_line(feature.as_bytes())?;
+            io.bytes_line(feature.as_bytes())
         }
-    }
-    remark(count, found.unknown_height(), &when, io)
+    };
+    let mut printed = Ok(());
+    let count = query.visit(&view, |record| {
+        printed = print(record);
+        if printed.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    printed?;
+    remark(count.records, count.unknown_height, &when, io)
 }
 
 /// How far a record is from the place that records are ordered by.
-fn distance(order: Order, record: &Record) -> Option<f64> {
+fn distance(order: Order, record: &RecordRef<'_>) -> Option<f64> {
     match order {
         Order::Distance(place) => Some(blocknet_query::distance(&place, record.extent.as_ref()?)),
         Order::Stored | Order::LogicalDistance(_) | Order::ValidFrom => None,
