@@ -381,128 +381,128 @@ fn nearest(view: &View<'_>, records: &[(String, Extent, String)]) {
     }
 }
 
-/// Area queries against a plain iterator over the same ranges of the same table.
-#[expect(clippy::too_many_lines, reason = "both sides of one comparison")]
-fn rates(dir: &Path, net: Net, records: &[(String, Extent, String)], valid: Moment) {
-    let mut cases = Vec::new();
-    {
-        let view = net.view(AsOf::Newest, valid).expect("it can be read");
-        for (name, metres) in [
-            ("500 m windows", 500.0),
-            ("5 km windows", 5_000.0),
-            ("everything", f64::INFINITY),
-        ] {
-            let mut rng = Rng(6);
-            let queries: Vec<Query<'_>> = (0..if metres < 1e3 { 200 } else { 5 })
-                .map(|_| {
-                    let (x, y) = place(&mut rng, records);
-                    Query::from(if metres.is_finite() {
-                        Selection::of(window(x, y, metres))
-                    } else {
-                        Selection::default()
-                    })
-                    .by(PlanKind::Ranges)
-                })
-                .collect();
-            let mut ranges = Vec::new();
-            for query in &queries {
-                let explain = query.analyze(&view).expect("it can be read");
-                ranges.extend(
-                    explain
-                        .ranges
-                        .into_iter()
-                        .map(|range| (range.from, range.to)),
-                );
-            }
-            // Lent, on two threads, each a record of its own, counted, and only planned.
-            let (mut best, mut rows) = ([f64::MAX; 5], 0);
-            for _ in 0..5 {
-                let mut time = |way: usize, answer: &mut dyn FnMut(&Query<'_>)| {
-                    let start = Instant::now();
-                    queries.iter().for_each(answer);
-                    best[way] = best[way].min(start.elapsed().as_secs_f64());
-                };
-                let look = |record: &RecordRef<'_>| {
-                    std::hint::black_box((record.id.len(), record.payload.len()));
-                    ControlFlow::Continue(())
-                };
-                rows = 0;
-                time(0, &mut |query| {
-                    let mut found = query.run(&view).expect("it can be read");
-                    found.visit(look).expect("it can be read");
-                    rows += found.rows_read();
-                });
-                time(1, &mut |query| {
-                    query.visit(&view, look).expect("it can be read");
-                });
-                time(2, &mut |query| {
-                    for record in query.run(&view).expect("it can be read") {
-                        let record = record.expect("it can be read");
-                        std::hint::black_box((record.id.len(), record.payload.len()));
-                    }
-                });
-                time(3, &mut |query| {
-                    std::hint::black_box(query.count(&view).expect("it can be read").records);
-                });
-                time(4, &mut |query| {
-                    std::hint::black_box(query.explain(&view).expect("it can be read"));
-                });
-            }
-            cases.push((name, ranges, best, rows, queries.len()));
-        }
-    }
-    net.close().expect("the disk works");
+/// The tables as `RocksDB` alone opens them, with a cache as large as ours.
+fn plain(dir: &Path) -> rocksdb::DB {
     let mut options = rocksdb::Options::default();
     let mut blocks = rocksdb::BlockBasedOptions::default();
     blocks.set_block_cache(&rocksdb::Cache::new_lru_cache(256 << 20));
     options.set_block_based_table_factory(&blocks);
-    let families = rocksdb::DB::list_cf(&options, dir.join("tables")).expect("the store is there");
-    let families: Vec<_> = families
-        .into_iter()
-        .map(|name| rocksdb::ColumnFamilyDescriptor::new(name, options.clone()))
-        .collect();
-    let db = rocksdb::DB::open_cf_descriptors_read_only(
-        &rocksdb::Options::default(),
-        dir.join("tables"),
-        families,
-        false,
-    )
-    .expect("the store is there");
+    let dir = dir.join("tables");
+    let names = rocksdb::DB::list_cf(&options, &dir).expect("the store is there");
+    let families = names
+        .iter()
+        .map(|name| rocksdb::ColumnFamilyDescriptor::new(name, options.clone()));
+    rocksdb::DB::open_cf_descriptors_read_only(&rocksdb::Options::default(), &dir, families, false)
+        .expect("the store is there")
+}
+
+/// Looks at the rows of ranges and returns how many there are.
+fn iterate(db: &rocksdb::DB, ranges: &[(Vec<u8>, Vec<u8>)]) -> u64 {
     let family = db.cf_handle("records").expect("the table is there");
-    for (name, ranges, ours, rows, queries) in cases {
-        let ranges: Vec<(Vec<u8>, Vec<u8>)> = ranges
-            .iter()
-            .map(|(from, to)| {
-                let mut to = bytes(to);
-                to.push(0xff);
-                to.extend([0xff; 40]);
-                (bytes(from), to)
+    let mut rows = 0;
+    for (from, to) in ranges {
+        let mut reading = rocksdb::ReadOptions::default();
+        reading.set_iterate_upper_bound(to.clone());
+        let mut iterator = db.raw_iterator_cf_opt(family, reading);
+        iterator.seek(from);
+        while let Some((key, value)) = iterator.item() {
+            rows += 1;
+            std::hint::black_box(key.len() + value.len());
+            iterator.next();
+        }
+    }
+    rows
+}
+
+/// Area queries against a plain iterator over the same ranges of the same files, by turns.
+fn rates(dir: &Path, net: Net, records: &[(String, Extent, String)], valid: Moment) {
+    net.close().expect("the disk works");
+    let net = Net::open_read_only(dir).expect("it was closed properly");
+    let view = net.view(AsOf::Newest, valid).expect("it can be read");
+    let db = plain(dir);
+    for (name, metres, count) in [
+        ("500 m windows", 500.0, 200),
+        ("5 km windows", 5_000.0, 5),
+        ("everything", f64::INFINITY, 5),
+    ] {
+        let mut rng = Rng(6);
+        let queries: Vec<Query<'_>> = (0..count)
+            .map(|_| {
+                let (x, y) = place(&mut rng, records);
+                Query::from(if metres.is_finite() {
+                    Selection::of(window(x, y, metres))
+                } else {
+                    Selection::default()
+                })
+                .by(PlanKind::Ranges)
             })
             .collect();
-        let (mut best, mut read) = (f64::MAX, 0_u64);
-        for _ in 0..5 {
-            let start = Instant::now();
-            read = 0;
-            for (from, to) in &ranges {
-                let mut reading = rocksdb::ReadOptions::default();
-                reading.set_iterate_upper_bound(to.clone());
-                let mut iterator = db.raw_iterator_cf_opt(family, reading);
-                iterator.seek(from);
-                while let Some((key, value)) = iterator.item() {
-                    read += 1;
-                    std::hint::black_box(key.len() + value.len());
-                    iterator.next();
-                }
-            }
-            best = best.min(start.elapsed().as_secs_f64());
+        let mut ranges = Vec::new();
+        for query in &queries {
+            let explain = query.analyze(&view).expect("it can be read");
+            ranges.extend(explain.ranges.into_iter().map(|range| {
+                let mut to = bytes(&range.to);
+                to.extend([0xff; 41]);
+                (bytes(&range.from), to)
+            }));
         }
-        let plain = read as f64 / best;
-        let [lent, two, owned, counted, _] = ours.map(|seconds| rows as f64 / seconds / plain);
+        let rows = std::cell::Cell::new(0);
+        let look = |record: &RecordRef<'_>| {
+            std::hint::black_box((record.id.len(), record.payload.len()));
+            ControlFlow::Continue(())
+        };
+        let each = |answer: &dyn Fn(&Query<'_>)| queries.iter().for_each(answer);
+        let ways: [&dyn Fn(); 6] = [
+            &|| rows.set(iterate(&db, &ranges)),
+            &|| {
+                each(&|query| {
+                    let mut found = query.run(&view).expect("it can be read");
+                    found.visit(look).expect("it can be read");
+                });
+            },
+            &|| {
+                each(&|query| {
+                    query.visit(&view, look).expect("it can be read");
+                });
+            },
+            &|| {
+                each(&|query| {
+                    for record in query.run(&view).expect("it can be read") {
+                        std::hint::black_box(record.expect("it can be read").payload.len());
+                    }
+                });
+            },
+            &|| {
+                each(&|query| {
+                    std::hint::black_box(query.count(&view).expect("it can be read").records);
+                });
+            },
+            &|| {
+                each(&|query| {
+                    std::hint::black_box(query.explain(&view).expect("it can be read"));
+                });
+            },
+        ];
+        let mut best = [f64::MAX; 6];
+        for _ in 0..7 {
+            for (way, best) in ways.iter().zip(&mut best) {
+                let start = Instant::now();
+                way();
+                *best = best.min(start.elapsed().as_secs_f64());
+            }
+        }
+        let [plain, lent, two, built, counted, planning] = best;
+        let rows = rows.get();
         println!(
-            "{name}: plain iterator {plain:.0} rows/s; of that, area query, records lent {lent:.2} \
-             (goal 0.7), lent on two threads {two:.2}, built {owned:.2}, counted {counted:.2}; \
-             planning {:.0} us each; {rows} and {read} rows",
-            ours[4] * 1e6 / queries as f64
+            "{name}: plain iterator {:.0} rows/s; times as fast: records lent {:.2} (goal 0.7), \
+             lent on two threads {:.2}, built {:.2}, counted {:.2}; planning {:.0} us each; \
+             {rows} rows",
+            rows as f64 / plain,
+            plain / lent,
+            plain / two,
+            plain / built,
+            plain / counted,
+            planning * 1e6 / f64::from(count)
         );
     }
 }

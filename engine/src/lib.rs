@@ -116,4 +116,4 @@ pub use simulate::{Dimensions, Mode, SimulatedNet, Simulation, safety_within_ter
 pub use time::{Clock, Interval, Moment, SystemClock};
 pub use view::{AsOf, CommitMark, PlaceRange, Record, RecordRef, TimelineEntry, View};
 pub use writer::PayloadEq;
-pub use zone::{Heights, Rows, ZONE_STEP, Zone, zone_depths};
+pub use zone::{Heights, Rows, ZONE_STEP, Zone, ZoneReader, zone_depths};

@@ -22,7 +22,7 @@ use crate::scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 use crate::time::{Interval, Moment};
 use crate::touched::Touched;
 use crate::writer::{commit_info, row};
-use crate::zone::{self, Rows, Zone};
+use crate::zone::{Rows, Zone, ZoneReader};
 
 /// Which commits a view knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -456,15 +456,18 @@ impl<'a> View<'a> {
         levels.map(|(level, rows)| (*level, *rows))
     }
 
-    /// The zones of `depth` digits under a level from the cell `first` to the cell `last` along
-    /// the curve, in order, at most `max` of them. Zones in which nothing was ever filed are left
-    /// out; depths are those of [`crate::zone_depths`].
+    /// A reader of the zones.
+    pub fn zone_reader(&self) -> ZoneReader<'_> {
+        ZoneReader::new(&*self.read)
+    }
+
+    /// The zones of one run of cells: see [`ZoneReader::zones`].
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    /// As there.
     ///
     /// # Cost
-    /// One seek, and a small row for each zone.
+    /// A cursor, and a small row for each zone.
     pub fn zones(
         &self,
         level: u8,
@@ -472,7 +475,7 @@ impl<'a> View<'a> {
         cells: (&Cell, &Cell),
         max: usize,
     ) -> Result<Vec<Zone>> {
-        zone::zones(&*self.read, level, depth, cells, max)
+        self.zone_reader().zones(level, depth, cells, max)
     }
 
     /// Whether a scan of these layers has to read the history beside the live heads.
