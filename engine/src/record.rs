@@ -102,22 +102,32 @@ impl Extent {
         Ok(spec.block(&spec.encode(&self.canonical().anchor())?))
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    #[inline]
+    fn is_on_earth(&self) -> bool {
         let ordered = |least: f64, greatest: f64, limit: f64| {
             -limit <= least && least <= greatest && greatest <= limit
         };
-        if !ordered(self.west, self.east, 180.0) || !ordered(self.south, self.north, 90.0) {
-            return Err(Error::invalid(format!(
-                "extent {self}: longitudes are -180 to 180 and latitudes -90 to 90 degrees, \
-                 west not above east and south not above north"
-            )));
-        }
+        ordered(self.west, self.east, 180.0) && ordered(self.south, self.north, 90.0)
+    }
+
+    #[inline]
+    fn is_upright(&self) -> bool {
         let finite = |value: Option<f64>| value.is_none_or(f64::is_finite);
         let upright = match (self.floor, self.top) {
             (Some(floor), Some(top)) => floor <= top,
             _ => true,
         };
-        if !finite(self.floor) || !finite(self.top) || !upright {
+        finite(self.floor) && finite(self.top) && upright
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if !self.is_on_earth() {
+            return Err(Error::invalid(format!(
+                "extent {self}: longitudes are -180 to 180 and latitudes -90 to 90 degrees, \
+                 west not above east and south not above north"
+            )));
+        }
+        if !self.is_upright() {
             return Err(Error::invalid(format!(
                 "extent {self}: floor and top are finite and floor is not above top"
             )));
@@ -179,6 +189,7 @@ impl ChangeKind {
         }
     }
 
+    #[inline]
     fn decode(byte: u8) -> Result<Self, Fault> {
         match byte {
             0 => Ok(Self::Change),
@@ -270,6 +281,7 @@ impl Place {
     }
 
     /// Bytes of a place filed under `level` in a net of `spec`.
+    #[inline]
     pub(crate) fn len_bytes(spec: &NetSpec, level: u8) -> Result<usize, Fault> {
         match level {
             Self::NOWHERE_LEVEL => Ok(1),
@@ -494,20 +506,12 @@ impl<'a> HeaderRef<'a> {
                 what: "flags of own texts",
             });
         }
-        let mut own = |bit: u8| -> Result<Option<&'a str>, Fault> {
-            if given & bit == 0 {
-                return Ok(None);
-            }
-            let text = input.text()?;
-            if text.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
-                return Err(Fault::Value { what: "own text" });
-            }
-            Ok(Some(text))
+        let [author, reason, source] = if given == 0 {
+            [None; 3]
+        } else {
+            own_texts(input, given)?
         };
         Ok(Self {
-            author: own(1)?,
-            reason: own(2)?,
-            source: own(4)?,
             layer,
             id,
             ordinal,
@@ -519,6 +523,9 @@ impl<'a> HeaderRef<'a> {
             payload_len,
             commitment,
             previous,
+            author,
+            reason,
+            source,
         })
     }
 
@@ -537,6 +544,23 @@ impl<'a> HeaderRef<'a> {
     }
 }
 
+/// Author, reason and source, as far as the bits of `given` say that there are any.
+fn own_texts<'a>(input: &mut Decoder<'a>, given: u8) -> Result<[Option<&'a str>; 3], Fault> {
+    let mut texts = [None; 3];
+    for (bit, text) in texts.iter_mut().enumerate() {
+        if given >> bit & 1 == 0 {
+            continue;
+        }
+        let own = input.text()?;
+        if own.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
+            return Err(Fault::Value { what: "own text" });
+        }
+        *text = Some(own);
+    }
+    Ok(texts)
+}
+
+#[inline]
 fn decode_extent(input: &mut Decoder<'_>, flags: u16) -> Result<Extent, Fault> {
     let (west, south, east, north) = (input.f64()?, input.f64()?, input.f64()?, input.f64()?);
     let mut metres = |known: u16| -> Result<Option<f64>, Fault> {
@@ -554,9 +578,9 @@ fn decode_extent(input: &mut Decoder<'_>, flags: u16) -> Result<Extent, Fault> {
         floor: metres(flag::FLOOR_KNOWN)?,
         top: metres(flag::TOP_KNOWN)?,
     };
-    extent
-        .check()
-        .map_err(|_| Fault::Value { what: "extent" })?;
+    if !extent.is_on_earth() || !extent.is_upright() {
+        return Err(Fault::Value { what: "extent" });
+    }
     Ok(extent)
 }
 
@@ -637,6 +661,7 @@ impl<'a> RowRef<'a> {
     }
 
     /// The commit that had the payload erased, if it is.
+    #[inline]
     pub(crate) fn erased_by(&self) -> Option<u64> {
         erased_by(&self.salt, self.payload)
     }

@@ -106,6 +106,7 @@ enum Whole<'a> {
 }
 
 impl<'a> RecordRef<'a> {
+    #[inline]
     pub(crate) fn of(row: &RowRef<'a>, header: &'a HeaderRef<'a>) -> Self {
         let erased = row.erased_by();
         Self {

@@ -156,8 +156,10 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             io.bytes_line(feature.as_bytes())
         }
     };
-    let mut printed = Ok(());
-    let count = query.visit(&view, |record| {
+    let (mut count, mut printed) = (0, Ok(()));
+    let mut found = query.run(&view)?;
+    found.visit(|record| {
+        count += 1;
         printed = print(record);
         if printed.is_ok() {
             ControlFlow::Continue(())
@@ -166,7 +168,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         }
     })?;
     printed?;
-    remark(count.records, count.unknown_height, &when, io)
+    remark(count, found.unknown_height(), &when, io)
 }
 
 /// How far a record is from the place that records are ordered by.
