@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use blocknet::geocode::{NetSpec, Position};
 use blocknet::query::{Circle, Order, PlanKind, Polygon, Query, Selection, Window};
-use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, RecordRef, View};
+use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, RecordRef, Settings, View};
 
 const BATCH: usize = 2_000;
 
@@ -414,6 +414,35 @@ fn iterate(db: &rocksdb::DB, ranges: &[(Vec<u8>, Vec<u8>)]) -> u64 {
     rows
 }
 
+/// Gets by id, with the cache of the defaults and with one that holds next to nothing.
+fn gets(dir: &Path, records: &[(String, Extent, String)], valid: Moment) {
+    for cache in [Settings::default().block_cache_len_bytes, 1 << 20] {
+        let settings = Settings {
+            block_cache_len_bytes: cache,
+            ..Settings::default()
+        };
+        let net = Net::builder().settings(settings).open_read_only(dir);
+        let net = net.expect("it was closed properly");
+        let view = net.view(AsOf::Newest, valid).expect("it can be read");
+        let mut best = f64::MAX;
+        for _ in 0..4 {
+            let mut rng = Rng(8);
+            let start = Instant::now();
+            for _ in 0..10_000 {
+                let index = usize::try_from(rng.below(records.len() as u64)).expect("it fits");
+                let found = view.get(LayerId::MAIN, &records[index].0);
+                assert!(found.expect("it can be read").is_some());
+            }
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        println!(
+            "get by id, {} MiB of cache: {:.1} us",
+            cache >> 20,
+            best * 100.0
+        );
+    }
+}
+
 /// Area queries against a plain iterator over the same ranges of the same files, by turns.
 fn rates(dir: &Path, net: Net, records: &[(String, Extent, String)], valid: Moment) {
     net.close().expect("the disk works");
@@ -549,6 +578,7 @@ fn main() {
     }
     if runs("rates") {
         rates(&dir, net, &records, valid);
+        gets(&dir, &records, valid);
     }
     if !runs("city") {
         return;

@@ -24,6 +24,8 @@ const ZONES_MAX: u64 = 4_096;
 const ZONE_RUNS: usize = 6;
 /// Levels with no more rows than this have their zones read in one run.
 const FEW_ROWS: u64 = 256;
+/// Items that there is room for from the start.
+const ITEMS_AT_FIRST: usize = 512;
 /// Digits below a level's cells that a cell of one altitude code is split to.
 const BELOW_LEVEL: u8 = 2;
 
@@ -71,7 +73,7 @@ pub(crate) fn islands(
             target,
             level,
             with_history,
-            items: Vec::new(),
+            items: Vec::with_capacity(cells_max.min(ITEMS_AT_FIRST)),
             border: BinaryHeap::new(),
         };
         let runs = read_zones(view, &mut reader, target, level, rows, bounds.as_deref())?;

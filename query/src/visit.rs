@@ -54,7 +54,7 @@ impl Query<'_> {
     /// As for [`Query::run`].
     ///
     /// # Cost
-    /// As for [`Search::visit`]; with two threads, about 2,500 records in memory.
+    /// As for [`crate::Search::visit`]; with two threads, about 2,500 records in memory.
     pub fn visit(
         &self,
         view: &View<'_>,
