@@ -2,7 +2,8 @@
 //! of area queries against a plain RocksDB iterator over the same ranges: `make bench`.
 //!
 //! The real city is New York in `../shared/data` beside the project; without it the synthetic one
-//! stands in, and the output says so.
+//! stands in, and the output says so. Arguments name the parts to run (`windows`, `estimates`,
+//! `nearest`, `rates`, `city`), all without one; `quick` makes the synthetic city small.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use blocknet::geocode::{NetSpec, Position};
 use blocknet::query::{Circle, Order, PlanKind, Polygon, Query, Selection, Window};
-use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, View};
+use blocknet::{AsOf, Assertion, Commit, Extent, LayerId, Moment, Net, RecordRef, Settings, View};
 
 const BATCH: usize = 2_000;
 
@@ -380,122 +381,157 @@ fn nearest(view: &View<'_>, records: &[(String, Extent, String)]) {
     }
 }
 
-/// Area queries against a plain iterator over the same ranges of the same table.
-#[expect(clippy::too_many_lines, reason = "both sides of one comparison")]
-fn rates(dir: &Path, net: Net, records: &[(String, Extent, String)], valid: Moment) {
-    let mut cases = Vec::new();
-    {
-        let view = net.view(AsOf::Newest, valid).expect("it can be read");
-        for (name, metres) in [
-            ("500 m windows", 500.0),
-            ("5 km windows", 5_000.0),
-            ("everything", f64::INFINITY),
-        ] {
-            let mut rng = Rng(6);
-            let queries: Vec<Query<'_>> = (0..if metres < 1e3 { 200 } else { 5 })
-                .map(|_| {
-                    let (x, y) = place(&mut rng, records);
-                    Query::from(if metres.is_finite() {
-                        Selection::of(window(x, y, metres))
-                    } else {
-                        Selection::default()
-                    })
-                    .by(PlanKind::Ranges)
-                })
-                .collect();
-            let mut ranges = Vec::new();
-            for query in &queries {
-                let explain = query.analyze(&view).expect("it can be read");
-                ranges.extend(
-                    explain
-                        .ranges
-                        .into_iter()
-                        .map(|range| (range.from, range.to)),
-                );
-            }
-            let (mut best, mut counting, mut two, mut rows) = (f64::MAX, f64::MAX, f64::MAX, 0);
-            for _ in 0..5 {
-                let start = Instant::now();
-                for query in &queries {
-                    let visited = query.visit(&view, |record| {
-                        std::hint::black_box(record.payload.len());
-                        ControlFlow::Continue(())
-                    });
-                    visited.expect("it can be read");
-                }
-                two = two.min(start.elapsed().as_secs_f64());
-                let start = Instant::now();
-                rows = 0;
-                for query in &queries {
-                    let mut found = query.run(&view).expect("it can be read");
-                    for record in found.by_ref() {
-                        std::hint::black_box(record.expect("it can be read").payload.len());
-                    }
-                    rows += found.rows_read();
-                }
-                best = best.min(start.elapsed().as_secs_f64());
-                let start = Instant::now();
-                for query in &queries {
-                    std::hint::black_box(query.count(&view).expect("it can be read").records);
-                }
-                counting = counting.min(start.elapsed().as_secs_f64());
-            }
-            cases.push((name, ranges, [best, two, counting], rows));
-        }
-    }
-    net.close().expect("the disk works");
+/// The tables as `RocksDB` alone opens them, with a cache as large as ours.
+fn plain(dir: &Path) -> rocksdb::DB {
     let mut options = rocksdb::Options::default();
     let mut blocks = rocksdb::BlockBasedOptions::default();
     blocks.set_block_cache(&rocksdb::Cache::new_lru_cache(256 << 20));
     options.set_block_based_table_factory(&blocks);
-    let families = rocksdb::DB::list_cf(&options, dir.join("tables")).expect("the store is there");
-    let families: Vec<_> = families
-        .into_iter()
-        .map(|name| rocksdb::ColumnFamilyDescriptor::new(name, options.clone()))
-        .collect();
-    let db = rocksdb::DB::open_cf_descriptors_read_only(
-        &rocksdb::Options::default(),
-        dir.join("tables"),
-        families,
-        false,
-    )
-    .expect("the store is there");
+    let dir = dir.join("tables");
+    let names = rocksdb::DB::list_cf(&options, &dir).expect("the store is there");
+    let families = names
+        .iter()
+        .map(|name| rocksdb::ColumnFamilyDescriptor::new(name, options.clone()));
+    rocksdb::DB::open_cf_descriptors_read_only(&rocksdb::Options::default(), &dir, families, false)
+        .expect("the store is there")
+}
+
+/// Looks at the rows of ranges and returns how many there are.
+fn iterate(db: &rocksdb::DB, ranges: &[(Vec<u8>, Vec<u8>)]) -> u64 {
     let family = db.cf_handle("records").expect("the table is there");
-    for (name, ranges, ours, rows) in cases {
-        let ranges: Vec<(Vec<u8>, Vec<u8>)> = ranges
-            .iter()
-            .map(|(from, to)| {
-                let mut to = bytes(to);
-                to.push(0xff);
-                to.extend([0xff; 40]);
-                (bytes(from), to)
-            })
-            .collect();
-        let (mut best, mut read) = (f64::MAX, 0_u64);
-        for _ in 0..5 {
+    let mut rows = 0;
+    for (from, to) in ranges {
+        let mut reading = rocksdb::ReadOptions::default();
+        reading.set_iterate_upper_bound(to.clone());
+        let mut iterator = db.raw_iterator_cf_opt(family, reading);
+        iterator.seek(from);
+        while let Some((key, value)) = iterator.item() {
+            rows += 1;
+            std::hint::black_box(key.len() + value.len());
+            iterator.next();
+        }
+    }
+    rows
+}
+
+/// Gets by id, with the cache of the defaults and with one that holds next to nothing.
+fn gets(dir: &Path, records: &[(String, Extent, String)], valid: Moment) {
+    for cache in [Settings::default().block_cache_len_bytes, 1 << 20] {
+        let settings = Settings {
+            block_cache_len_bytes: cache,
+            ..Settings::default()
+        };
+        let net = Net::builder().settings(settings).open_read_only(dir);
+        let net = net.expect("it was closed properly");
+        let view = net.view(AsOf::Newest, valid).expect("it can be read");
+        let mut best = f64::MAX;
+        for _ in 0..4 {
+            let mut rng = Rng(8);
             let start = Instant::now();
-            read = 0;
-            for (from, to) in &ranges {
-                let mut reading = rocksdb::ReadOptions::default();
-                reading.set_iterate_upper_bound(to.clone());
-                let mut iterator = db.raw_iterator_cf_opt(family, reading);
-                iterator.seek(from);
-                while let Some((key, value)) = iterator.item() {
-                    read += 1;
-                    std::hint::black_box(key.len() + value.len());
-                    iterator.next();
-                }
+            for _ in 0..10_000 {
+                let index = usize::try_from(rng.below(records.len() as u64)).expect("it fits");
+                let found = view.get(LayerId::MAIN, &records[index].0);
+                assert!(found.expect("it can be read").is_some());
             }
             best = best.min(start.elapsed().as_secs_f64());
         }
-        let plain = read as f64 / best;
-        let [one, two, counting] = ours.map(|seconds| rows as f64 / seconds);
         println!(
-            "{name}: plain iterator {plain:.0} rows/s; area query {one:.0}, ratio {:.2} (goal 0.7); \
-             visited on two threads {:.2}, counted {:.2}; {rows} and {read} rows",
-            one / plain,
-            two / plain,
-            counting / plain
+            "get by id, {} MiB of cache: {:.1} us",
+            cache >> 20,
+            best * 100.0
+        );
+    }
+}
+
+/// Area queries against a plain iterator over the same ranges of the same files, by turns.
+fn rates(dir: &Path, net: Net, records: &[(String, Extent, String)], valid: Moment) {
+    net.close().expect("the disk works");
+    let net = Net::open_read_only(dir).expect("it was closed properly");
+    let view = net.view(AsOf::Newest, valid).expect("it can be read");
+    let db = plain(dir);
+    for (name, metres, count) in [
+        ("500 m windows", 500.0, 200),
+        ("5 km windows", 5_000.0, 5),
+        ("everything", f64::INFINITY, 5),
+    ] {
+        let mut rng = Rng(6);
+        let queries: Vec<Query<'_>> = (0..count)
+            .map(|_| {
+                let (x, y) = place(&mut rng, records);
+                Query::from(if metres.is_finite() {
+                    Selection::of(window(x, y, metres))
+                } else {
+                    Selection::default()
+                })
+                .by(PlanKind::Ranges)
+            })
+            .collect();
+        let mut ranges = Vec::new();
+        for query in &queries {
+            let explain = query.analyze(&view).expect("it can be read");
+            ranges.extend(explain.ranges.into_iter().map(|range| {
+                let mut to = bytes(&range.to);
+                to.extend([0xff; 41]);
+                (bytes(&range.from), to)
+            }));
+        }
+        let rows = std::cell::Cell::new(0);
+        let look = |record: &RecordRef<'_>| {
+            std::hint::black_box((record.id.len(), record.payload.len()));
+            ControlFlow::Continue(())
+        };
+        let each = |answer: &dyn Fn(&Query<'_>)| queries.iter().for_each(answer);
+        let ways: [&dyn Fn(); 6] = [
+            &|| rows.set(iterate(&db, &ranges)),
+            &|| {
+                each(&|query| {
+                    let mut found = query.run(&view).expect("it can be read");
+                    found.visit(look).expect("it can be read");
+                });
+            },
+            &|| {
+                each(&|query| {
+                    query.visit(&view, look).expect("it can be read");
+                });
+            },
+            &|| {
+                each(&|query| {
+                    for record in query.run(&view).expect("it can be read") {
+                        std::hint::black_box(record.expect("it can be read").payload.len());
+                    }
+                });
+            },
+            &|| {
+                each(&|query| {
+                    std::hint::black_box(query.count(&view).expect("it can be read").records);
+                });
+            },
+            &|| {
+                each(&|query| {
+                    std::hint::black_box(query.explain(&view).expect("it can be read"));
+                });
+            },
+        ];
+        let mut best = [f64::MAX; 6];
+        for _ in 0..7 {
+            for (way, best) in ways.iter().zip(&mut best) {
+                let start = Instant::now();
+                way();
+                *best = best.min(start.elapsed().as_secs_f64());
+            }
+        }
+        let [plain, lent, two, built, counted, planning] = best;
+        let rows = rows.get();
+        println!(
+            "{name}: plain iterator {:.0} rows/s; times as fast: records lent {:.2} (goal 0.7), \
+             lent on two threads {:.2}, built {:.2}, counted {:.2}; planning {:.0} us each; \
+             {rows} rows",
+            rows as f64 / plain,
+            plain / lent,
+            plain / two,
+            plain / built,
+            plain / counted,
+            planning * 1e6 / f64::from(count)
         );
     }
 }
@@ -507,7 +543,14 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn main() {
-    let quick = std::env::args().any(|arg| arg == "quick");
+    // Cargo adds options of its own.
+    let parts: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let quick = parts.iter().any(|part| part == "quick");
+    let all = parts.iter().all(|part| part == "quick");
+    let runs = |part: &str| all || parts.iter().any(|name| name == part);
     let root = tempfile::tempdir().expect("a temporary directory");
     let valid = Moment::from_micros(4_000_000_000_000_000);
     let (name, records) = match new_york() {
@@ -523,11 +566,23 @@ fn main() {
             "costs measured: {:?}",
             view.costs().expect("it can be read")
         );
-        windows(&view, &records);
-        estimates(&view, &records);
-        nearest(&view, &records);
+        if runs("windows") {
+            windows(&view, &records);
+        }
+        if runs("estimates") {
+            estimates(&view, &records);
+        }
+        if runs("nearest") {
+            nearest(&view, &records);
+        }
     }
-    rates(&dir, net, &records, valid);
+    if runs("rates") {
+        rates(&dir, net, &records, valid);
+        gets(&dir, &records, valid);
+    }
+    if !runs("city") {
+        return;
+    }
 
     let records = city(if quick { 100_000 } else { 1_000_000 });
     let dir = root.path().join("city");

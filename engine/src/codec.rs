@@ -60,6 +60,7 @@ impl Encoder {
 pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Decoder<'a> {
+    #[inline]
     pub(crate) fn raw(&mut self, len: usize) -> Result<&'a [u8], Fault> {
         let (head, tail) = self.0.split_at_checked(len).ok_or(Fault::Truncated {
             need: len,
@@ -69,44 +70,58 @@ impl<'a> Decoder<'a> {
         Ok(head)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        self.array_ref().copied()
+    }
+
+    #[inline]
+    pub(crate) fn array_ref<const N: usize>(&mut self) -> Result<&'a [u8; N], Fault> {
         let (head, tail) = self.0.split_first_chunk::<N>().ok_or(Fault::Truncated {
             need: N,
             have: self.0.len(),
         })?;
         self.0 = tail;
-        Ok(*head)
+        Ok(head)
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, Fault> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
         self.array().map(u16::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
         self.array().map(u32::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, Fault> {
         self.array().map(u64::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn i64(&mut self) -> Result<i64, Fault> {
         self.array().map(i64::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn f64(&mut self) -> Result<f64, Fault> {
         self.array().map(f64::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn short(&mut self) -> Result<&'a [u8], Fault> {
         let len = self.u16()?;
         self.raw(usize::from(len))
     }
 
+    #[inline]
     pub(crate) fn text(&mut self) -> Result<&'a str, Fault> {
         std::str::from_utf8(self.short()?).map_err(|_| Fault::Value { what: "text" })
     }
@@ -125,6 +140,7 @@ impl<'a> Decoder<'a> {
         Ok(count)
     }
 
+    #[inline]
     pub(crate) fn finish(self) -> Result<(), Fault> {
         if self.0.is_empty() {
             Ok(())

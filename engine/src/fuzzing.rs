@@ -209,7 +209,7 @@ pub fn zone(cell: &[u8], bytes: &[u8]) {
     let last = Cell::ROOT.child(15).and_then(|cell| cell.child(15));
     let first = Cell::ROOT.child(0).and_then(|cell| cell.child(0));
     let cells = (&first.expect("two digits"), &last.expect("two digits"));
-    let Ok(zones) = zone::zones(&store, 2, 2, cells, usize::MAX) else {
+    let Ok(zones) = zone::ZoneReader::new(&store).zones(2, 2, cells, usize::MAX) else {
         return;
     };
     for zone in zones {

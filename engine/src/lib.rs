@@ -114,6 +114,6 @@ pub use request::{
 pub use scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 pub use simulate::{Dimensions, Mode, SimulatedNet, Simulation, safety_within_territories};
 pub use time::{Clock, Interval, Moment, SystemClock};
-pub use view::{AsOf, CommitMark, PlaceRange, Record, TimelineEntry, View};
+pub use view::{AsOf, CommitMark, PlaceRange, Record, RecordRef, TimelineEntry, View};
 pub use writer::PayloadEq;
-pub use zone::{Heights, Rows, ZONE_STEP, Zone, zone_depths};
+pub use zone::{Heights, Rows, ZONE_STEP, Zone, ZoneReader, zone_depths};

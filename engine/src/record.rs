@@ -102,22 +102,32 @@ impl Extent {
         Ok(spec.block(&spec.encode(&self.canonical().anchor())?))
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    #[inline]
+    fn is_on_earth(&self) -> bool {
         let ordered = |least: f64, greatest: f64, limit: f64| {
             -limit <= least && least <= greatest && greatest <= limit
         };
-        if !ordered(self.west, self.east, 180.0) || !ordered(self.south, self.north, 90.0) {
-            return Err(Error::invalid(format!(
-                "extent {self}: longitudes are -180 to 180 and latitudes -90 to 90 degrees, \
-                 west not above east and south not above north"
-            )));
-        }
+        ordered(self.west, self.east, 180.0) && ordered(self.south, self.north, 90.0)
+    }
+
+    #[inline]
+    fn is_upright(&self) -> bool {
         let finite = |value: Option<f64>| value.is_none_or(f64::is_finite);
         let upright = match (self.floor, self.top) {
             (Some(floor), Some(top)) => floor <= top,
             _ => true,
         };
-        if !finite(self.floor) || !finite(self.top) || !upright {
+        finite(self.floor) && finite(self.top) && upright
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if !self.is_on_earth() {
+            return Err(Error::invalid(format!(
+                "extent {self}: longitudes are -180 to 180 and latitudes -90 to 90 degrees, \
+                 west not above east and south not above north"
+            )));
+        }
+        if !self.is_upright() {
             return Err(Error::invalid(format!(
                 "extent {self}: floor and top are finite and floor is not above top"
             )));
@@ -179,6 +189,7 @@ impl ChangeKind {
         }
     }
 
+    #[inline]
     fn decode(byte: u8) -> Result<Self, Fault> {
         match byte {
             0 => Ok(Self::Change),
@@ -273,6 +284,7 @@ impl Place {
     }
 
     /// Bytes of a place filed under `level` in a net of `spec`.
+    #[inline]
     pub(crate) fn len_bytes(spec: &NetSpec, level: u8) -> Result<usize, Fault> {
         match level {
             Self::NOWHERE_LEVEL => Ok(1),
@@ -289,9 +301,27 @@ impl Place {
     }
 
     fn decode(input: &mut Decoder<'_>, spec: &NetSpec) -> Result<Self, Fault> {
-        let level = input.u8()?;
-        let code = input.raw(Self::len_bytes(spec, level)? - 1)?;
-        Ok(Self::of(level, code))
+        Ok(Self::of_bytes(Self::take(input, spec)?))
+    }
+
+    /// The bytes of a place, checked.
+    #[inline]
+    fn take<'a>(input: &mut Decoder<'a>, spec: &NetSpec) -> Result<&'a [u8], Fault> {
+        let level = *input
+            .0
+            .first()
+            .ok_or(Fault::Truncated { need: 1, have: 0 })?;
+        input.raw(Self::len_bytes(spec, level)?)
+    }
+
+    /// The place of bytes that were checked.
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let mut place = Self {
+            len: u8::try_from(bytes.len()).expect("places have at most 33 bytes"),
+            bytes: [0; 33],
+        };
+        place.bytes[..bytes.len()].copy_from_slice(bytes);
+        place
     }
 }
 
@@ -379,11 +409,11 @@ impl Header {
             flags: header.flags,
             kind: header.kind,
             valid: header.valid,
-            place: header.place,
+            place: header.place(),
             extent: header.extent,
             payload_len: header.payload_len,
-            commitment: header.commitment,
-            previous: header.previous,
+            commitment: Hash(*header.commitment),
+            previous: Hash(*header.previous),
             author: header.author.map(Into::into),
             reason: header.reason.map(Into::into),
             source: header.source.map(Into::into),
@@ -425,7 +455,8 @@ pub(crate) fn version_hash(net: &[u8; 16], version: Version, header: &[u8]) -> H
     hasher.finish()
 }
 
-/// A header as it stands in its bytes: what a scan looks at, without building anything.
+/// A header as it stands in its bytes, checked as a whole: what a scan looks at, without building
+/// or copying anything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeaderRef<'a> {
     pub(crate) layer: LayerId,
@@ -434,17 +465,20 @@ pub(crate) struct HeaderRef<'a> {
     pub(crate) flags: u16,
     pub(crate) kind: ChangeKind,
     pub(crate) valid: Interval,
-    pub(crate) place: Place,
+    /// Of the bytes of a [`Place`].
+    pub(crate) place: &'a [u8],
     pub(crate) extent: Option<Extent>,
     pub(crate) payload_len: u32,
-    pub(crate) commitment: Hash,
-    pub(crate) previous: Hash,
+    pub(crate) commitment: &'a [u8; 32],
+    pub(crate) previous: &'a [u8; 32],
     pub(crate) author: Option<&'a str>,
     pub(crate) reason: Option<&'a str>,
     pub(crate) source: Option<&'a str>,
 }
 
 impl<'a> HeaderRef<'a> {
+    // Inlined, so that none of it is copied on its way to where it is looked at.
+    #[inline]
     pub(crate) fn decode(input: &mut Decoder<'a>, spec: &NetSpec) -> Result<Self, Fault> {
         let layer = LayerId(input.u16()?);
         let id = input.text()?;
@@ -461,21 +495,22 @@ impl<'a> HeaderRef<'a> {
             from: Moment::from_micros(input.i64()?),
             to: Moment::from_micros(input.i64()?),
         };
-        let place = Place::decode(input, spec)?;
-        if place.is_nowhere() != (flags & flag::ABSENCE != 0) {
+        let place = Place::take(input, spec)?;
+        let nowhere = place.first() == Some(&Place::NOWHERE_LEVEL);
+        if nowhere != (flags & flag::ABSENCE != 0) {
             return Err(Fault::Value {
                 what: "place of an absence",
             });
         }
         let is_lost = flags & flag::LOST != 0;
-        let extent = if place.is_nowhere() || is_lost {
+        let extent = if nowhere || is_lost {
             None
         } else {
             Some(decode_extent(input, flags)?)
         };
         let payload_len = input.u32()?;
-        let commitment = Hash(input.array()?);
-        let previous = Hash(input.array()?);
+        let commitment = input.array_ref()?;
+        let previous = input.array_ref()?;
         let given = input.u8()?;
         if given > 7 {
             return Err(Fault::Value {
@@ -487,20 +522,12 @@ impl<'a> HeaderRef<'a> {
                 what: "header of a lost version",
             });
         }
-        let mut own = |bit: u8| -> Result<Option<&'a str>, Fault> {
-            if given & bit == 0 {
-                return Ok(None);
-            }
-            let text = input.text()?;
-            if text.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
-                return Err(Fault::Value { what: "own text" });
-            }
-            Ok(Some(text))
+        let [author, reason, source] = if given == 0 {
+            [None; 3]
+        } else {
+            own_texts(input, given)?
         };
         Ok(Self {
-            author: own(1)?,
-            reason: own(2)?,
-            source: own(4)?,
             layer,
             id,
             ordinal,
@@ -512,11 +539,18 @@ impl<'a> HeaderRef<'a> {
             payload_len,
             commitment,
             previous,
+            author,
+            reason,
+            source,
         })
     }
 
     pub(crate) fn is_lost(&self) -> bool {
         self.flags & flag::LOST != 0
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::of_bytes(self.place)
     }
 
     pub(crate) fn end(&self) -> End {
@@ -530,6 +564,23 @@ impl<'a> HeaderRef<'a> {
     }
 }
 
+/// Author, reason and source, as far as the bits of `given` say that there are any.
+fn own_texts<'a>(input: &mut Decoder<'a>, given: u8) -> Result<[Option<&'a str>; 3], Fault> {
+    let mut texts = [None; 3];
+    for (bit, text) in texts.iter_mut().enumerate() {
+        if given >> bit & 1 == 0 {
+            continue;
+        }
+        let own = input.text()?;
+        if own.len() > crate::request::limit::TEXT_LEN_BYTES_MAX {
+            return Err(Fault::Value { what: "own text" });
+        }
+        *text = Some(own);
+    }
+    Ok(texts)
+}
+
+#[inline]
 fn decode_extent(input: &mut Decoder<'_>, flags: u16) -> Result<Extent, Fault> {
     let (west, south, east, north) = (input.f64()?, input.f64()?, input.f64()?, input.f64()?);
     let mut metres = |known: u16| -> Result<Option<f64>, Fault> {
@@ -547,9 +598,9 @@ fn decode_extent(input: &mut Decoder<'_>, flags: u16) -> Result<Extent, Fault> {
         floor: metres(flag::FLOOR_KNOWN)?,
         top: metres(flag::TOP_KNOWN)?,
     };
-    extent
-        .check()
-        .map_err(|_| Fault::Value { what: "extent" })?;
+    if !extent.is_on_earth() || !extent.is_upright() {
+        return Err(Fault::Value { what: "extent" });
+    }
     Ok(extent)
 }
 
@@ -654,6 +705,7 @@ impl<'a> RowRef<'a> {
     }
 
     /// The commit that had the payload erased, if it is.
+    #[inline]
     pub(crate) fn erased_by(&self) -> Option<u64> {
         erased_by(&self.salt, self.payload)
     }
@@ -666,7 +718,7 @@ impl<'a> RowRef<'a> {
     /// Hash of the version; of a lost one what was known of it.
     pub(crate) fn hash(&self, net: &[u8; 16], header: &HeaderRef<'_>) -> Hash {
         if header.is_lost() {
-            return header.commitment;
+            return Hash(*header.commitment);
         }
         version_hash(net, self.version, self.header)
     }
@@ -689,6 +741,7 @@ impl<'a> RowRef<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut input = Decoder(bytes);
         if input.u8()? != ROW_VERSION {
@@ -722,6 +775,7 @@ impl<'a> RowRef<'a> {
         Ok((Interval { from, to }, flags))
     }
 
+    #[inline]
     pub(crate) fn header_ref(&self, spec: &NetSpec) -> Result<HeaderRef<'a>, Fault> {
         let mut input = Decoder(self.header);
         let header = HeaderRef::decode(&mut input, spec)?;

@@ -1,6 +1,10 @@
 //! The stream of an area: live heads, and for the past the history beside them, in lockstep.
+//!
+//! One path finds the rows and lends them to a visitor; a record of its own is built from what is
+//! lent, where one is asked for.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use blocknet_geocode::StoredCode;
 use blocknet_kv::{Bytes, Cursor};
@@ -10,12 +14,19 @@ use crate::key;
 use crate::layer::LayerId;
 use crate::record::{Extent, HeaderRef, Peeked, Place, RowRef, Version};
 use crate::time::Interval;
-use crate::view::{PlaceRange, Record, View};
+use crate::view::{PlaceRange, Record, RecordRef, View};
+use crate::writer::row;
 
 /// Rows of one entity at one place that are looked at one by one before its path is asked instead.
 const ROWS_BEFORE_PATH: u32 = 16;
 /// Rows passed over one by one before the cursor seeks.
 const ROWS_BEFORE_SEEK: u32 = 8;
+
+/// No version has this number, so its inversion lies behind all of a group.
+const NO_VERSION: Version = Version {
+    commit: 0,
+    index: 0,
+};
 
 /// A range to read, and what of it is worth reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +83,9 @@ pub struct Candidate<'a> {
 
 /// Says whether a candidate is wanted.
 pub(crate) type Wanted<'v> = Box<dyn Fn(&Candidate<'_>) -> bool + 'v>;
+
+/// Looks at a record, lent with the index of its range, and says whether to go on.
+type Visitor<'f> = dyn FnMut(usize, &RecordRef<'_>) -> ControlFlow<()> + 'f;
 
 /// A stream of records, in order of ranges, places, layer and id; see [`View::scan`]. After an
 /// error it ends, but for one of kind [`ErrorKind::Lost`]: that stands for one record, which is in
@@ -160,7 +174,7 @@ impl<'v, 'a> Scan<'v, 'a> {
         }
     }
 
-    /// Leaves the payloads of records empty, for those who only count.
+    /// Does not say of a payload that it is lost, for those who only count: it is empty then.
     #[must_use]
     pub fn without_payloads(mut self) -> Self {
         self.with_payloads = false;
@@ -177,11 +191,6 @@ impl<'v, 'a> Scan<'v, 'a> {
     /// What reading each range has come to so far, in the order of the ranges.
     pub fn counts(&self) -> &[RangeCounts] {
         &self.counts
-    }
-
-    /// Index of the range being read: that of the last record.
-    pub fn at(&self) -> usize {
-        self.at
     }
 
     /// The ranges.
@@ -222,71 +231,65 @@ impl<'v, 'a> Scan<'v, 'a> {
         self.at += 1;
     }
 
-    fn step(&mut self) -> Result<Option<Box<Record>>> {
-        loop {
-            let Some(cursors) = &mut self.cursors else {
-                if !self.open_range()? {
-                    return Ok(None);
-                }
-                continue;
-            };
-            if cursors.history.is_none() {
-                if let Some(record) = self.next_live()? {
-                    return Ok(Some(record));
-                }
-                self.close_range();
-                continue;
-            }
-            if !cursors.next_group(&mut self.group)? {
-                self.close_range();
-                continue;
-            }
-            let code = self.group.get(1..=self.view.spec().stored_len_bytes());
-            let range = &self.ranges[self.at];
-            match position(range, &mut self.stretch, code.unwrap_or_default()) {
-                Position::Inside => {}
-                Position::Before(place) => {
-                    cursors.records.seek(place.as_bytes())?;
-                    if let Some(history) = &mut cursors.history {
-                        history.seek(place.as_bytes())?;
-                    }
-                    self.counts[self.at].seeks += 2;
-                    self.counts[self.at].rows_read += 1;
-                    continue;
-                }
-                Position::Behind => {
-                    self.close_range();
-                    continue;
-                }
-            }
-            if let Some(record) = self.resolve()? {
-                self.counts[self.at].rows_taken += 1;
-                return Ok(Some(record));
-            }
+    /// Hands the records that are left to `visit`, in order, each with the index of its range,
+    /// until that says to stop; then another call, or [`Iterator::next`], goes on behind the last
+    /// one. A record is lent for the time of a call, and costs no allocation.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Io`] or [`crate::ErrorKind::Corrupt`] when the tables cannot be read.
+    pub fn visit(
+        &mut self,
+        visit: &mut dyn FnMut(usize, &RecordRef<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        if self.done {
+            return Ok(ControlFlow::Continue(()));
         }
+        let seen = self.read(visit);
+        self.done = match &seen {
+            Ok(seen) => seen.is_continue(),
+            Err(error) => error.kind() != ErrorKind::Lost,
+        };
+        seen
     }
 
-    /// The next live head that is wanted, where the live heads alone answer.
-    fn next_live(&mut self) -> Result<Option<Box<Record>>> {
+    fn read(&mut self, visit: &mut Visitor<'_>) -> Result<ControlFlow<()>> {
+        while self.cursors.is_some() || self.open_range()? {
+            let seen = if self.with_history {
+                self.read_with_history(visit)?
+            } else {
+                self.read_live(visit)?
+            };
+            if seen.is_break() {
+                return Ok(seen);
+            }
+            self.close_range();
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Reads the range on where the live heads alone answer.
+    fn read_live(&mut self, visit: &mut Visitor<'_>) -> Result<ControlFlow<()>> {
         let Self {
             view,
             ranges,
             counts,
             at,
             stretch,
-            cursors,
+            cursors: Some(Cursors { records, .. }),
             wanted,
             layers,
             with_payloads,
             ..
-        } = self;
-        let Some(Cursors { records, .. }) = cursors else {
-            return Ok(None);
+        } = self
+        else {
+            return Ok(ControlFlow::Continue(()));
         };
         let range = &ranges[*at];
         let counts = &mut counts[*at];
-        let spec = view.spec();
+        let (spec, valid) = (view.spec(), view.valid_at());
         let code_len = spec.stored_len_bytes();
+        // Rows that lie together are mostly of one layer.
+        let mut bound = (LayerId(0), bound_of(view, layers.as_deref(), LayerId(0)));
         while let Some((row_key, value)) = records.entry() {
             counts.rows_read += 1;
             counts.bytes += (row_key.len() + value.len()) as u64;
@@ -299,92 +302,120 @@ impl<'v, 'a> Scan<'v, 'a> {
                         counts.seeks += 1;
                         continue;
                     }
-                    Position::Behind => return Ok(None),
+                    Position::Behind => break,
                 }
             }
-            let answer = RowRef::decode(value)
+            let seen = RowRef::decode(value)
                 .and_then(|row| {
                     let header = row.header_ref(spec)?;
-                    let takes = header.valid.contains(view.valid_at())
-                        && layers
-                            .as_ref()
-                            .is_none_or(|layers| layers.contains(&header.layer))
-                        && row.version.commit <= view.bound(header.layer)
-                        && wants(wanted, &row, &header, range.contained)?;
-                    takes
-                        .then(|| record(&row, &header, *with_payloads))
-                        .transpose()
+                    if header.layer != bound.0 {
+                        bound = (
+                            header.layer,
+                            bound_of(view, layers.as_deref(), header.layer),
+                        );
+                    }
+                    let answers = bound.1.is_some_and(|bound| row.version.commit <= bound)
+                        && header.valid.contains(valid);
+                    if !answers || !wants(wanted, &row, &header, range.contained)? {
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    counts.rows_taken += 1;
+                    let record = lent(&row, &header, *with_payloads)?;
+                    Ok(visit(*at, &record))
                 })
                 .map_err(|fault| fault.in_table("records", row_key));
             records.advance()?;
-            let answer = answer?;
-            if answer.is_some() {
-                counts.rows_taken += 1;
-                return Ok(answer);
+            if seen?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// Settles what the group answers and moves both cursors behind it.
-    fn resolve(&mut self) -> Result<Option<Box<Record>>> {
+    /// Reads the range on where the history has a say.
+    fn read_with_history(&mut self, visit: &mut Visitor<'_>) -> Result<ControlFlow<()>> {
+        let code_len = self.view.spec().stored_len_bytes();
+        while let Some(cursors) = &mut self.cursors
+            && cursors.next_group(&mut self.group)?
+        {
+            let code = self.group.get(1..=code_len).unwrap_or_default();
+            match position(&self.ranges[self.at], &mut self.stretch, code) {
+                Position::Inside => {}
+                Position::Before(place) => {
+                    cursors.records.seek(place.as_bytes())?;
+                    if let Some(history) = &mut cursors.history {
+                        history.seek(place.as_bytes())?;
+                    }
+                    self.counts[self.at].seeks += 2;
+                    self.counts[self.at].rows_read += 1;
+                    continue;
+                }
+                Position::Behind => break,
+            }
+            if self.resolve(visit)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Settles what the group answers, lends it where it is wanted, and moves both cursors behind
+    /// the group.
+    fn resolve(&mut self, visit: &mut Visitor<'_>) -> Result<ControlFlow<()>> {
         let Self {
             view,
-            cursors,
+            cursors:
+                Some(Cursors {
+                    records,
+                    history: Some(history),
+                }),
             wanted,
             layers,
+            with_payloads,
             group,
             ranges,
             counts,
             at,
-            with_payloads,
             ..
-        } = self;
-        let Some(cursors) = cursors else {
-            return Ok(None);
+        } = self
+        else {
+            return Ok(ControlFlow::Continue(()));
         };
         let contained = ranges[*at].contained;
         let counts = &mut counts[*at];
-        let spec = view.spec();
+        let (spec, valid) = (view.spec(), view.valid_at());
         let place_len = 1 + spec.stored_len_bytes();
         let layer = layer_of(group, place_len)?;
-        let bound = view.bound(layer);
-        let skip = layers
-            .as_ref()
-            .is_some_and(|layers| !layers.contains(&layer));
+        let bound = bound_of(view, layers.as_deref(), layer);
+        let mut lend = |counts: &mut RangeCounts, row: &RowRef<'_>| {
+            let header = row.header_ref(spec)?;
+            if !wants(wanted, row, &header, contained)? {
+                return Ok(ControlFlow::Continue(()));
+            }
+            counts.rows_taken += 1;
+            let record = lent(row, &header, *with_payloads)?;
+            Ok(visit(*at, &record))
+        };
 
-        // The version that answers so far, with the record where it is wanted; that it is lost
-        // counts only if no other one answers.
-        let mut best: Option<(Version, Taken)> = None;
-        let take = |row: &RowRef<'_>, header: &HeaderRef<'_>| {
-            take(wanted, row, header, contained, *with_payloads)
-        };
-        let best_of = |row: &RowRef<'_>| -> Result<(Version, Taken), Fault> {
-            Ok((row.version, take(row, &row.header_ref(spec)?)))
-        };
-        if let Some((row_key, value)) = cursors.records.entry()
-            && row_key == group.as_slice()
-        {
+        // The live head answers unless a later version does.
+        let mut live: Option<RowRef<'_>> = None;
+        let live_key = records.entry().filter(|(row_key, _)| row_key == group);
+        if let Some((row_key, value)) = live_key {
             counts.rows_read += 1;
             counts.bytes += (row_key.len() + value.len()) as u64;
-            if !skip {
-                best = RowRef::decode(value)
-                    .and_then(|row| {
-                        let (valid, _) = row.peek()?;
-                        let answers =
-                            row.version.commit <= bound && valid.contains(view.valid_at());
-                        answers.then(|| best_of(&row)).transpose()
-                    })
-                    .map_err(|fault| fault.in_table("records", row_key))?;
+            if let Some(bound) = bound {
+                let fault = |fault: Fault| fault.in_table("records", row_key);
+                let row = RowRef::decode(value).map_err(fault)?;
+                let (during, _) = row.peek().map_err(fault)?;
+                let answers = row.version.commit <= bound && during.contains(valid);
+                live = answers.then_some(row);
             }
-            cursors.records.advance()?;
         }
 
-        let Some(history) = &mut cursors.history else {
-            return answer(best, group);
-        };
+        // That the answer is lost is told once both cursors are behind the group.
+        let mut seen = Ok(ControlFlow::Continue(()));
         let mut rows = 0;
-        let mut settled = skip;
+        let mut settled = bound.is_none();
         while let Some((row_key, value)) = history.entry() {
             let fault = |fault: Fault| fault.in_table("history", row_key);
             let (record_key, version) = key::split_history(row_key).map_err(fault)?;
@@ -394,16 +425,16 @@ impl<'v, 'a> Scan<'v, 'a> {
             counts.rows_read += 1;
             counts.bytes += (row_key.len() + value.len()) as u64;
             rows += 1;
-            // Newest first: behind the version already found none can win.
-            settled |= best.as_ref().is_some_and(|(found, _)| version < *found);
-            if !settled && version.commit <= bound {
+            // Newest first: behind the live head, if that answers, none can win.
+            settled |= live.is_some_and(|live| version < live.version);
+            if !settled && bound.is_some_and(|bound| version.commit <= bound) {
                 let peeked = Peeked::decode(value, spec).map_err(fault)?;
-                if peeked.valid().contains(view.valid_at()) {
+                if peeked.valid().contains(valid) {
                     settled = true;
-                    best = match peeked {
-                        Peeked::Closing(_) => None,
-                        Peeked::Version(row, _) => Some(best_of(&row).map_err(fault)?),
-                    };
+                    live = None;
+                    if let Peeked::Version(row, _) = peeked {
+                        seen = lend(counts, &row).map_err(fault);
+                    }
                 }
             }
             let limit = if settled {
@@ -415,30 +446,34 @@ impl<'v, 'a> Scan<'v, 'a> {
                 history.advance()?;
                 continue;
             }
-            // No version has number zero, so its inversion lies behind the group.
-            let zero = Version {
-                commit: 0,
-                index: 0,
-            };
-            history.seek(&key::history(group, zero))?;
+            history.seek(&key::history(group, NO_VERSION))?;
             counts.seeks += 1;
             if !settled {
-                return by_path(view, group, place_len, layer, take);
+                live = None;
+                if let Some(bytes) = by_path(view, group, place_len, layer)? {
+                    let row = RowRef::decode(&bytes);
+                    seen = row
+                        .and_then(|row| lend(counts, &row))
+                        .map_err(|fault| fault.in_table("records", group));
+                }
             }
             break;
         }
-        answer(best, group)
+        if let Some(row) = live {
+            seen = lend(counts, &row).map_err(|fault| fault.in_table("records", group));
+        }
+        if records.entry().is_some_and(|(row_key, _)| row_key == group) {
+            records.advance()?;
+        }
+        seen
     }
 }
 
-/// A record where it is wanted; a fault where that cannot be told, or it is lost.
-type Taken = Result<Option<Box<Record>>, Fault>;
-
-fn answer(best: Option<(Version, Taken)>, group: &[u8]) -> Result<Option<Box<Record>>> {
-    match best {
-        None => Ok(None),
-        Some((_, taken)) => taken.map_err(|fault| fault.in_table("records", group)),
-    }
+/// The newest commit of a layer that a scan of `layers` may see; `None` when it leaves the layer
+/// out.
+fn bound_of(view: &View<'_>, layers: Option<&[LayerId]>, layer: LayerId) -> Option<u64> {
+    let selected = layers.is_none_or(|layers| layers.contains(&layer));
+    selected.then(|| view.bound(layer))
 }
 
 /// Whether a version is wanted; a fault where its extent is lost, so that it may be.
@@ -459,33 +494,16 @@ fn wants(
     }))
 }
 
-/// The record of a version, if it is wanted.
-fn take(
-    wanted: &Wanted<'_>,
-    row: &RowRef<'_>,
-    header: &HeaderRef<'_>,
-    contained: bool,
+/// A record, lent; a fault where its payload is lost, and wanted.
+fn lent<'r>(
+    row: &RowRef<'r>,
+    header: &'r HeaderRef<'r>,
     with_payload: bool,
-) -> Taken {
-    if !wants(wanted, row, header, contained)? {
-        return Ok(None);
-    }
-    record(row, header, with_payload).map(Some)
-}
-
-/// Boxed, since a record is large and passes through several hands.
-fn record(
-    row: &RowRef<'_>,
-    header: &HeaderRef<'_>,
-    with_payload: bool,
-) -> Result<Box<Record>, Fault> {
-    let payload = if with_payload {
+) -> Result<RecordRef<'r>, Fault> {
+    if with_payload {
         row.check_payload()?;
-        Bytes::copy_from_slice(row.payload)
-    } else {
-        Bytes::new()
-    };
-    Ok(Box::new(Record::of(row, header, payload)))
+    }
+    Ok(RecordRef::of(row, header))
 }
 
 /// The entities that had a state in `ranges` that `wanted` takes, by any version within the view's
@@ -569,27 +587,25 @@ fn layer_of(record_key: &[u8], place_len: usize) -> Result<LayerId> {
         })
 }
 
-/// Answers for an entity with many versions at one place from its path, which passes over most of
-/// them.
+/// The row that answers for an entity with many versions at one place, found by its path, which
+/// passes over most of them.
 fn by_path(
     view: &View<'_>,
     group: &[u8],
     place_len: usize,
     layer: LayerId,
-    take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Taken,
-) -> Result<Option<Box<Record>>> {
+) -> Result<Option<Bytes>> {
     let (place, entity) = group.split_at(place_len);
     let path = view.path(entity);
     let Some(head) = path.head()? else {
         return Ok(None);
     };
-    let Some(track) = view.answering(&path, &head, layer)? else {
-        return Ok(None);
-    };
-    if track.place.as_bytes() != place {
-        return Ok(None);
+    match view.answering(&path, &head, layer)? {
+        Some(track) if track.place.as_bytes() == place => {
+            row(&path, &head, track.version, &track.place).map(Some)
+        }
+        _ => Ok(None),
     }
-    view.load_if(&path, &head, &track, take)
 }
 
 impl Cursors<'_> {
@@ -616,18 +632,17 @@ impl Cursors<'_> {
 }
 
 impl Scan<'_, '_> {
-    /// The next record, where it was built.
+    /// The next record, boxed, since a record is large and passes through several hands.
     pub fn next_boxed(&mut self) -> Option<Result<Box<Record>>> {
-        if self.done {
-            return None;
+        let mut found = None;
+        let seen = self.visit(&mut |_, record| {
+            found = Some(Box::new(record.to_record()));
+            ControlFlow::Break(())
+        });
+        match seen {
+            Ok(_) => found.map(Ok),
+            Err(error) => Some(Err(error)),
         }
-        let step = self.step().transpose();
-        self.done = match &step {
-            Some(Ok(_)) => false,
-            Some(Err(error)) => error.kind() != ErrorKind::Lost,
-            None => true,
-        };
-        step
     }
 }
 

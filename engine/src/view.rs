@@ -22,7 +22,7 @@ use crate::scan::{Candidate, Entities, RangeCounts, Scan, ScanRange};
 use crate::time::{Interval, Moment};
 use crate::touched::Touched;
 use crate::writer::{commit_info, row};
-use crate::zone::{self, Rows, Zone};
+use crate::zone::{Rows, Zone, ZoneReader};
 
 /// Which commits a view knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,26 +78,68 @@ pub struct Record {
     place: Place,
 }
 
-impl Record {
-    /// The version of a row; `payload` is the row's, or empty where it is not wanted.
-    pub(crate) fn of(row: &RowRef<'_>, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+/// A stored version as it is lent by what reads it: borrowed from the row, or from a [`Record`].
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRef<'a> {
+    /// The entity's layer.
+    pub layer: LayerId,
+    /// The entity's id.
+    pub id: &'a str,
+    /// Number of this version.
+    pub version: Version,
+    /// When it holds, open end resolved.
+    pub valid: Interval,
+    /// Where the entity is; `None` for an absence.
+    pub extent: Option<Extent>,
+    /// The payload as it was given; empty once it is erased.
+    pub payload: &'a [u8],
+    /// The commit that had the payload erased, if one did.
+    pub erased: Option<u64>,
+    whole: Whole<'a>,
+}
+
+/// What a lent record is borrowed from.
+#[derive(Clone, Copy, Debug)]
+enum Whole<'a> {
+    Row(&'a HeaderRef<'a>),
+    Record(&'a Record),
+}
+
+impl<'a> RecordRef<'a> {
+    #[inline]
+    pub(crate) fn of(row: &RowRef<'a>, header: &'a HeaderRef<'a>) -> Self {
         let erased = row.erased_by();
         Self {
+            layer: header.layer,
+            id: header.id,
+            version: row.version,
+            valid: header.valid,
+            extent: header.extent,
+            payload: if erased.is_some() { &[] } else { row.payload },
             erased,
-            payload: if erased.is_some() {
-                Bytes::new()
-            } else {
-                payload
-            },
-            ..Self::new(row.version, header, Bytes::new())
+            whole: Whole::Row(header),
         }
     }
 
-    fn new(version: Version, header: &HeaderRef<'_>, payload: Bytes) -> Self {
+    /// A record of its own.
+    ///
+    /// # Cost
+    /// Copies id and payload.
+    pub fn to_record(&self) -> Record {
+        match self.whole {
+            Whole::Row(header) => Record::of(self, header, Bytes::copy_from_slice(self.payload)),
+            Whole::Record(record) => record.clone(),
+        }
+    }
+}
+
+impl Record {
+    /// * `payload`: that of `lent`, to be shared.
+    fn of(lent: &RecordRef<'_>, header: &HeaderRef<'_>, payload: Bytes) -> Self {
         let is = |bit: u16| header.flags & bit != 0;
         Self {
             layer: header.layer,
-            version,
+            version: lent.version,
             ordinal: header.ordinal,
             valid: header.valid,
             end: header.end(),
@@ -106,15 +148,29 @@ impl Record {
             from_asserted: !is(flag::FROM_IMPLIED),
             kind: header.kind,
             extent: header.extent,
-            place: header.place,
+            place: header.place(),
             payload,
-            erased: None,
-            commitment: header.commitment,
-            previous: header.previous,
+            erased: lent.erased,
+            commitment: Hash(*header.commitment),
+            previous: Hash(*header.previous),
             author: header.author.map(Into::into),
             reason: header.reason.map(Into::into),
             source: header.source.map(Into::into),
             id: header.id.into(),
+        }
+    }
+
+    /// The record, lent to what looks at records wherever they are.
+    pub fn lend(&self) -> RecordRef<'_> {
+        RecordRef {
+            layer: self.layer,
+            id: &self.id,
+            version: self.version,
+            valid: self.valid,
+            extent: self.extent,
+            payload: &self.payload,
+            erased: self.erased,
+            whole: Whole::Record(self),
         }
     }
 
@@ -401,15 +457,18 @@ impl<'a> View<'a> {
         levels.map(|(level, rows)| (*level, *rows))
     }
 
-    /// The zones of `depth` digits under a level from the cell `first` to the cell `last` along
-    /// the curve, in order, at most `max` of them. Zones in which nothing was ever filed are left
-    /// out; depths are those of [`crate::zone_depths`].
+    /// A reader of the zones.
+    pub fn zone_reader(&self) -> ZoneReader<'_> {
+        ZoneReader::new(&*self.read)
+    }
+
+    /// The zones of one run of cells: see [`ZoneReader::zones`].
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    /// As there.
     ///
     /// # Cost
-    /// One seek, and a small row for each zone.
+    /// A cursor, and a small row for each zone.
     pub fn zones(
         &self,
         level: u8,
@@ -417,7 +476,7 @@ impl<'a> View<'a> {
         cells: (&Cell, &Cell),
         max: usize,
     ) -> Result<Vec<Zone>> {
-        zone::zones(&*self.read, level, depth, cells, max)
+        self.zone_reader().zones(level, depth, cells, max)
     }
 
     /// Whether a scan of these layers has to read the history beside the live heads.
@@ -520,35 +579,15 @@ impl<'a> View<'a> {
         place: &Place,
     ) -> Result<Record> {
         let bytes = row(path, head, version, place)?;
-        self.decode(path, &bytes, |row, header| {
-            row.check_known(header)?;
-            row.check_payload()?;
-            let payload = bytes.slice(bytes.len() - row.payload.len()..);
-            Ok(Record::of(row, header, payload))
-        })
-    }
-
-    /// What `take` makes of the row of a track.
-    pub(crate) fn load_if<T>(
-        &self,
-        path: &Path<'_>,
-        head: &Head,
-        track: &Track,
-        take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Result<T, Fault>,
-    ) -> Result<T> {
-        let bytes = row(path, head, track.version, &track.place)?;
-        self.decode(path, &bytes, take)
-    }
-
-    fn decode<T>(
-        &self,
-        path: &Path<'_>,
-        bytes: &[u8],
-        take: impl Fn(&RowRef<'_>, &HeaderRef<'_>) -> Result<T, Fault>,
-    ) -> Result<T> {
-        RowRef::decode(bytes)
-            .and_then(|row| take(&row, &row.header_ref(self.spec)?))
-            .map_err(|fault| fault.in_table("records", path.entity))
+        let fault = |fault: Fault| fault.in_table("records", path.entity);
+        let row = RowRef::decode(&bytes).map_err(fault)?;
+        let header = row.header_ref(self.spec).map_err(fault)?;
+        row.check_known(&header)
+            .and_then(|()| row.check_payload())
+            .map_err(fault)?;
+        let lent = RecordRef::of(&row, &header);
+        let payload = bytes.slice(bytes.len() - lent.payload.len()..);
+        Ok(Record::of(&lent, &header, payload))
     }
 
     /// Everything ever stated about an entity within the view's commits, oldest first; empty for an

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use blocknet_geocode::{Cell, NetSpec};
-use blocknet_kv::{Batch, KeyRange, Read};
+use blocknet_kv::{Batch, Cursor, KeyRange, Read};
 
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Fault, Hex, Result};
@@ -328,34 +328,72 @@ fn miscounted(row_key: &[u8]) -> Error {
     ))
 }
 
-/// The zones of a level and depth from cell `first` to cell `last`, in order, at most `max`.
-pub(crate) fn zones(
-    read: &dyn Read,
-    level: u8,
-    depth: u8,
-    cells: (&Cell, &Cell),
-    max: usize,
-) -> Result<Vec<Zone>> {
-    let mut cursor = read.cursor(key::ZONES, &range_of(level, depth, cells.0, cells.1))?;
-    let mut found = Vec::new();
-    while let Some((row_key, value)) = cursor.entry() {
-        if found.len() >= max {
-            break;
-        }
-        let fault = |fault: Fault| fault.in_table("zones", row_key);
-        let (rows, heights) = decode(value).map_err(fault)?;
-        let cell = row_key
-            .get(2..)
-            .and_then(|packed| Cell::from_packed(packed, depth).ok())
-            .ok_or_else(|| fault(Fault::Value { what: "cell" }))?;
-        found.push(Zone {
-            cell,
-            rows,
-            heights,
-        });
-        cursor.advance()?;
+/// Reads zones with one cursor, forward only.
+pub struct ZoneReader<'v> {
+    read: &'v dyn Read,
+    cursor: Option<Box<dyn Cursor + 'v>>,
+}
+
+impl std::fmt::Debug for ZoneReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ZoneReader").finish_non_exhaustive()
     }
-    Ok(found)
+}
+
+impl<'v> ZoneReader<'v> {
+    pub(crate) fn new(read: &'v dyn Read) -> Self {
+        Self { read, cursor: None }
+    }
+
+    /// The zones of `depth` digits under a level from the cell `first` to the cell `last` along
+    /// the curve, in order, at most `max` of them. Zones in which nothing was ever filed are left
+    /// out, and so is what lies before the zones of an earlier call: ask by level, then depth, then
+    /// cell. Depths are those of [`zone_depths`].
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Io`] or [`crate::ErrorKind::Corrupt`] when the tables cannot be read.
+    ///
+    /// # Cost
+    /// A cursor for the first call, a seek for each further one, and a small row for each zone.
+    pub fn zones(
+        &mut self,
+        level: u8,
+        depth: u8,
+        (first, last): (&Cell, &Cell),
+        max: usize,
+    ) -> Result<Vec<Zone>> {
+        let KeyRange { start, end } = range_of(level, depth, first, last);
+        let cursor = match &mut self.cursor {
+            Some(cursor) => {
+                cursor.seek(&start)?;
+                cursor
+            }
+            none => {
+                let from_here = KeyRange { start, end: None };
+                none.insert(self.read.cursor(key::ZONES, &from_here)?)
+            }
+        };
+        let mut found = Vec::new();
+        while let Some((row_key, value)) = cursor.entry() {
+            let behind = end.as_deref().is_some_and(|end| row_key >= end);
+            if behind || found.len() >= max {
+                break;
+            }
+            let fault = |fault: Fault| fault.in_table("zones", row_key);
+            let (rows, heights) = decode(value).map_err(fault)?;
+            let cell = row_key
+                .get(2..)
+                .and_then(|packed| Cell::from_packed(packed, depth).ok())
+                .ok_or_else(|| fault(Fault::Value { what: "cell" }))?;
+            found.push(Zone {
+                cell,
+                rows,
+                heights,
+            });
+            cursor.advance()?;
+        }
+        Ok(found)
+    }
 }
 
 /// Every zone and level total that the rows of `records` and `history` should give: what

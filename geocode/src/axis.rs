@@ -45,6 +45,19 @@ pub(crate) enum Edge {
 /// Rounded once, to the nearest `f64`. Beyond 120 bits the answer is that for the 120-bit cell
 /// around, of 2.7e-34 degrees.
 pub(crate) fn degrees_of(index: u128, bits: u32, edge: Edge) -> f64 {
+    // Cells of up to 28 digits, in half the width and a fraction of the time: 45 times what lies
+    // at most 2^57 from the middle fits in 63 bits.
+    if bits <= 56
+        && let Ok(index) = i64::try_from(index)
+    {
+        let from_middle = (index << 1) + edge as i64 - (1 << bits);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the one rounding; the divisor is exact"
+        )]
+        let quarters = (from_middle * 45) as f64 / (1_i64 << bits) as f64;
+        return quarters * 4.0;
+    }
     let dropped = bits.saturating_sub(120);
     let bits = bits - dropped;
     let half_cells = ((index >> dropped) << 1) + edge as u128;

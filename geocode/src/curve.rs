@@ -122,8 +122,15 @@ pub(crate) fn interleave(column: u128, row: u128) -> Bits {
 
 /// The inverse of [`interleave`].
 pub(crate) fn deinterleave(code: Bits) -> (u128, u128) {
-    let axis = |shift: u32| gather(code.high() >> shift) << 64 | gather(code.low() >> shift);
-    (axis(1), axis(0))
+    let half = |half: u128| (gather(half >> 1), gather(half));
+    let high = half(code.high());
+    // Most cells have at most 32 digits.
+    let low = if code.low() == 0 {
+        (0, 0)
+    } else {
+        half(code.low())
+    };
+    (high.0 << 64 | low.0, high.1 << 64 | low.1)
 }
 
 const EVERY_2ND: u128 = u128::MAX / 0x3;

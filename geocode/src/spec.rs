@@ -71,6 +71,7 @@ impl NetSpec {
     }
 
     /// Digits of a block, 1 to [`NetSpec::planar_digits`].
+    #[inline]
     pub fn block_digits(&self) -> u8 {
         self.block_digits
     }
@@ -97,6 +98,7 @@ impl NetSpec {
     }
 
     /// Number of digits of a whole geocode, 1 to 64.
+    #[inline]
     pub(crate) fn total_digits(&self) -> u8 {
         self.planar_digits + self.altitude_digits
     }

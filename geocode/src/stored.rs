@@ -17,6 +17,7 @@ pub type StoredCode = PackedDigits;
 
 impl NetSpec {
     /// Length of every stored code of the net: 1 to 32 bytes.
+    #[inline]
     pub fn stored_len_bytes(&self) -> usize {
         usize::from(self.total_digits()).div_ceil(2)
     }

@@ -663,6 +663,7 @@ impl Target {
 
     /// Whether an extent is an answer; `contained` says that its centre is known to lie in the
     /// area.
+    #[inline]
     pub(crate) fn takes(&self, extent: &Extent, contained: bool) -> bool {
         if self
             .altitude

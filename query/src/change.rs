@@ -428,7 +428,7 @@ impl<'q> Asked<'q> {
     }
 
     fn takes(&self, record: &Record) -> bool {
-        self.selection.takes(&self.target, record)
+        self.selection.takes(&self.target, &record.lend())
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::BinaryHeap;
 
-use blocknet_engine::{Heights, Result, Rows, View, Zone, zone_depths};
+use blocknet_engine::{Heights, Result, Rows, View, Zone, ZoneReader, zone_depths};
 use blocknet_geocode::{Cell, NetSpec, StoredCode};
 
 use crate::area::{Target, UnknownHeight};
@@ -24,6 +24,8 @@ const ZONES_MAX: u64 = 4_096;
 const ZONE_RUNS: usize = 6;
 /// Levels with no more rows than this have their zones read in one run.
 const FEW_ROWS: u64 = 256;
+/// Items that there is room for from the start.
+const ITEMS_AT_FIRST: usize = 512;
 /// Digits below a level's cells that a cell of one altitude code is split to.
 const BELOW_LEVEL: u8 = 2;
 
@@ -57,6 +59,7 @@ pub(crate) fn islands(
 ) -> Result<Vec<Island>> {
     let mut found = Vec::new();
     let bounds = target.bounds();
+    let mut reader = view.zone_reader();
     for (level, rows) in view.levels() {
         let total = weigh(&rows, with_history);
         let everything = bounds.is_none() && target.altitude.is_none();
@@ -70,10 +73,10 @@ pub(crate) fn islands(
             target,
             level,
             with_history,
-            items: Vec::new(),
+            items: Vec::with_capacity(cells_max.min(ITEMS_AT_FIRST)),
             border: BinaryHeap::new(),
         };
-        let runs = read_zones(view, target, level, rows, bounds.as_deref())?;
+        let runs = read_zones(view, &mut reader, target, level, rows, bounds.as_deref())?;
         let (mut counted, mut share) = (0.0, 0.0);
         for run in &runs {
             for zone in &run.zones {
@@ -85,10 +88,10 @@ pub(crate) fn islands(
         // What lies between the runs was not read: taken to be as full as they are.
         for pair in runs.windows(2) {
             let between = position(&pair[1].first) - end_of(&pair[0].last);
-            level_cover.unread(&pair[0].last, between * counted / share)?;
+            level_cover.unread(&pair[0].last, between * counted / share);
         }
         level_cover.split(cells_max, rows_min)?;
-        level_cover.finish(&mut found);
+        level_cover.finish(&mut found)?;
     }
     Ok(found)
 }
@@ -127,6 +130,7 @@ struct Run {
 /// there are not too many.
 fn read_zones(
     view: &View<'_>,
+    reader: &mut ZoneReader<'_>,
     target: &Target,
     level: u8,
     rows: Rows,
@@ -150,7 +154,7 @@ fn read_zones(
         return zone_runs(target, level, depth, bounds, runs)
             .into_iter()
             .map(|(first, last)| {
-                let zones = view.zones(level, depth, (&first, &last), usize::MAX)?;
+                let zones = reader.zones(level, depth, (&first, &last), usize::MAX)?;
                 Ok(Run { first, last, zones })
             })
             .collect();
@@ -312,10 +316,12 @@ impl Ord for Border {
     }
 }
 
-/// Something in key order: an island, or rows that no island holds.
+/// A part of an island, or rows that no island holds. Its codes are made for islands alone: items
+/// are many, and lie in the order of their cells.
 struct Item {
-    low: StoredCode,
-    high: StoredCode,
+    cell: Cell,
+    /// Altitude codes, within a cell of the level; `None` for all.
+    slab: Option<(u64, u64)>,
     rows: f64,
     /// `None` for rows that are not wanted; else whether the centres are known to lie inside.
     wanted: Option<bool>,
@@ -356,7 +362,10 @@ impl LevelCover<'_> {
             self.target.filed_in(&cell, self.level)
         };
         match relation {
-            Relation::Apart => self.unwanted(&cell, rows),
+            Relation::Apart => {
+                self.push(cell, None, rows, None);
+                Ok(())
+            }
             Relation::Within if self.target.altitude.is_none() => {
                 self.wanted(cell, rows, &heights, true)
             }
@@ -381,50 +390,38 @@ impl LevelCover<'_> {
         cell.digits() < deepest
     }
 
-    /// The codes of a cell: at all altitudes, or below the level, where all rows have code 0.
-    fn codes(&self, cell: &Cell) -> Result<(StoredCode, StoredCode)> {
+    /// The codes of an item: at all altitudes, or below the level, where all rows have code 0.
+    fn codes(&self, item: &Item) -> Result<(StoredCode, StoredCode)> {
         let spec = &self.target.spec;
-        Ok(if cell.digits() <= self.level {
-            spec.stored_range(cell, cell, self.level)?
-        } else {
-            spec.stored_slab(cell, self.level, (0, 0))?
+        Ok(match item.slab {
+            Some(slab) => spec.stored_slab(&item.cell, self.level, slab)?,
+            None if item.cell.digits() <= self.level => {
+                spec.stored_range(&item.cell, &item.cell, self.level)?
+            }
+            None => spec.stored_slab(&item.cell, self.level, (0, 0))?,
         })
     }
 
-    fn unwanted(&mut self, cell: &Cell, rows: f64) -> Result<()> {
-        let (low, high) = self.codes(cell)?;
+    fn push(&mut self, cell: Cell, slab: Option<(u64, u64)>, rows: f64, wanted: Option<bool>) {
         self.items.push(Item {
-            low,
-            high,
+            cell,
+            slab,
             rows,
-            wanted: None,
+            wanted,
         });
-        Ok(())
     }
 
     /// Notes rows behind a cell of which nothing is known.
-    fn unread(&mut self, behind: &Cell, rows: f64) -> Result<()> {
-        let (_, end) = self.codes(behind)?;
-        self.items.push(Item {
-            low: end,
-            high: end,
-            rows: if rows.is_finite() { rows } else { 0.0 },
-            wanted: None,
-        });
-        Ok(())
+    fn unread(&mut self, behind: &Cell, rows: f64) {
+        let rows = if rows.is_finite() { rows } else { 0.0 };
+        self.push(last_below(behind, Cell::DIGITS_MAX), None, rows, None);
     }
 
     fn wanted(&mut self, cell: Cell, rows: f64, heights: &Heights, contained: bool) -> Result<()> {
         if let Some(slab) = self.slab(&cell, heights)? {
             return self.slab_items(cell, rows, heights, contained, slab);
         }
-        let (low, high) = self.codes(&cell)?;
-        self.items.push(Item {
-            low,
-            high,
-            rows,
-            wanted: Some(contained),
-        });
+        self.push(cell, None, rows, Some(contained));
         Ok(())
     }
 
@@ -481,29 +478,20 @@ impl LevelCover<'_> {
             (true, false) => (0.0, 0.0),
             _ => (rows * share, rows * (1.0 - share)),
         };
-        let mut item = |codes: (u64, u64), rows: f64, wanted| -> Result<()> {
-            let (low, high) = spec.stored_slab(&cell, self.level, codes)?;
-            self.items.push(Item {
-                low,
-                high,
-                rows,
-                wanted,
-            });
-            Ok(())
-        };
+        let mut item = |codes, rows, wanted| self.push(cell, Some(codes), rows, wanted);
         if ground && (low > 0 || !known) {
-            item((0, 0), if known { 0.0 } else { rows }, Some(contained))?;
+            item((0, 0), if known { 0.0 } else { rows }, Some(contained));
         }
         if !known {
             return Ok(());
         }
         let below = u64::from(ground && low > 0);
         if low > below {
-            item((below, low - 1), rest / 2.0, None)?;
+            item((below, low - 1), rest / 2.0, None);
         }
-        item((low, high), own, Some(contained))?;
+        item((low, high), own, Some(contained));
         if high < spec.altitude_code(spec.altitude_range_metres().1)? {
-            item((high + 1, u64::MAX), rest / 2.0, None)?;
+            item((high + 1, u64::MAX), rest / 2.0, None);
         }
         Ok(())
     }
@@ -530,26 +518,28 @@ impl LevelCover<'_> {
     }
 
     /// Joins what has nothing between and hands over the islands.
-    fn finish(mut self, found: &mut Vec<Island>) {
-        self.items.sort_by_key(|item| item.low);
+    fn finish(mut self, found: &mut Vec<Island>) -> Result<()> {
+        let mut items = std::mem::take(&mut self.items);
+        items.sort_by_key(|item| (item.cell, item.slab.map(|(lowest, _)| lowest)));
         let (mut gap, mut clear) = (0.0, true);
         let mut last: Option<Island> = None;
-        for item in self.items {
+        for item in &items {
             let Some(contained) = item.wanted else {
                 gap += item.rows;
                 clear = false;
                 continue;
             };
+            let (low, high) = self.codes(item)?;
             match &mut last {
                 Some(island) if clear && island.contained == contained => {
-                    island.high = item.high;
+                    island.high = high;
                     island.rows += item.rows;
                 }
                 _ => {
                     found.extend(last.replace(Island {
                         level: self.level,
-                        low: item.low,
-                        high: item.high,
+                        low,
+                        high,
                         contained,
                         rows: item.rows,
                         gap,
@@ -560,6 +550,7 @@ impl LevelCover<'_> {
             (gap, clear) = (0.0, true);
         }
         found.extend(last);
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
 
 use blocknet_engine::{Error, Extent, Record, Result, View, zone_depths};
 use blocknet_geocode::Position;
@@ -15,7 +16,7 @@ use crate::area::{Circle, Ring, Target, rect_of};
 use crate::explain::Actual;
 use crate::geodesic;
 use crate::plan::{Plan, PlanKind};
-use crate::search::{Mode, Query, scan};
+use crate::search::{Query, Timer, scan};
 
 /// Half the circumference of the Earth along a meridian, rounded up, in metres: no two places are
 /// farther apart.
@@ -67,7 +68,7 @@ pub(crate) struct Nearest<'v, 'a> {
     view: &'v View<'a>,
     target: Target,
     place: Position,
-    mode: Mode,
+    timer: Timer,
     /// Planned, not yet read: the first ring.
     first: Option<(Ring, Plan)>,
     /// Everything nearer was read.
@@ -98,7 +99,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
         view: &'v View<'a>,
         target: Target,
         place: Position,
-        mode: Mode,
+        timer: Timer,
     ) -> Result<Self> {
         Circle::new((place.longitude, place.latitude), 0.0)
             .check()
@@ -112,7 +113,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
             view,
             target,
             place,
-            mode,
+            timer,
             first: None,
             reached: -1.0,
             waiting: BinaryHeap::new(),
@@ -256,7 +257,7 @@ impl<'v, 'a> Nearest<'v, 'a> {
                     && record
                         .extent
                         .is_some_and(|extent| target.takes(&extent, false))
-                    && self.query.selection.passes(&record)
+                    && self.query.selection.passes(&record.lend())
                 {
                     take(Box::new(record), &mut self.waiting, &self.place);
                 }
@@ -267,10 +268,6 @@ impl<'v, 'a> Nearest<'v, 'a> {
                 .iter()
                 .map(|planned| planned.range.clone())
                 .collect();
-            let mode = Mode {
-                with_payloads: true,
-                ..self.mode
-            };
             let selection = &self.query.selection;
             let mut scan = scan(
                 self.view,
@@ -278,15 +275,17 @@ impl<'v, 'a> Nearest<'v, 'a> {
                 selection.id,
                 target,
                 ranges,
-                mode,
+                self.timer,
             );
             let mut returned = vec![0; plan.ranges.len()];
-            while let Some(record) = scan.next_boxed().transpose()? {
-                if self.query.selection.passes(&record) {
-                    returned[scan.at()] += 1;
-                    take(record, &mut self.waiting, &self.place);
+            // Nothing stops it before its end.
+            _ = scan.visit(&mut |range, record| {
+                if selection.passes(record) {
+                    returned[range] += 1;
+                    take(Box::new(record.to_record()), &mut self.waiting, &self.place);
                 }
-            }
+                ControlFlow::Continue(())
+            })?;
             self.actual.counts.extend_from_slice(scan.counts());
             self.actual.returned.extend(returned);
         }

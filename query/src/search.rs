@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-use blocknet_engine::{Candidate, Costs, LayerId, Record, Result, Scan, ScanRange, View};
+use blocknet_engine::{
+    Candidate, Costs, LayerId, Record, RecordRef, Result, Scan, ScanRange, View,
+};
 use blocknet_geocode::Position;
 
 use crate::area::Target;
@@ -12,7 +14,6 @@ use crate::explain::{Actual, Explain};
 use crate::nearest::Nearest;
 use crate::plan::{Choices, MAX_RANGES, Plan, PlanKind, Prices, Rejected, by_place};
 use crate::select::Selection;
-use crate::visit::PART_ROWS;
 
 /// In which order records come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -115,7 +116,8 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// Answers the query as a stream. What is dropped unread is never read.
+    /// Answers the query as a stream of records. What is dropped unread is never read. Where they
+    /// are only looked at, [`Search::visit`] and [`Query::visit`] build none.
     ///
     /// # Errors
     /// * [`blocknet_engine::ErrorKind::Invalid`]: an area out of range, or a plan that cannot
@@ -130,10 +132,10 @@ impl<'q> Query<'q> {
     where
         'q: 'v,
     {
-        self.start(view, Mode::default())
+        self.start(view, None)
     }
 
-    pub(crate) fn start<'v, 'a>(&self, view: &'v View<'a>, mode: Mode) -> Result<Search<'v, 'a>>
+    pub(crate) fn start<'v, 'a>(&self, view: &'v View<'a>, timer: Timer) -> Result<Search<'v, 'a>>
     where
         'q: 'v,
     {
@@ -141,7 +143,7 @@ impl<'q> Query<'q> {
         let target = self.selection.target(view.spec());
         let left = self.limit.unwrap_or(u64::MAX);
         if let Order::Distance(place) = self.order {
-            let nearest = Nearest::new(self.clone(), view, target.clone(), place, mode)?;
+            let nearest = Nearest::new(self.clone(), view, target.clone(), place, timer)?;
             let plan = nearest.plan().clone();
             return Ok(Search {
                 query: self.clone(),
@@ -153,7 +155,7 @@ impl<'q> Query<'q> {
             });
         }
         let plan = self.plan(view, &target)?;
-        let mut search = self.start_planned(view, target, plan, mode)?;
+        let mut search = self.start_planned(view, target, plan, timer)?;
         if self.order != Order::Stored {
             search.left = u64::MAX;
             search.sort(view, left)?;
@@ -167,14 +169,14 @@ impl<'q> Query<'q> {
         view: &'v View<'a>,
         target: Target,
         plan: Plan,
-        mode: Mode,
+        timer: Timer,
     ) -> Result<Search<'v, 'a>>
     where
         'q: 'v,
     {
         Ok(Search {
             query: self.clone(),
-            source: self.source(view, target, &plan, mode)?,
+            source: self.source(view, target, &plan, timer)?,
             returned: vec![0; plan.ranges.len()],
             plan,
             unknown: 0,
@@ -247,7 +249,7 @@ impl<'q> Query<'q> {
         view: &'v View<'a>,
         target: Target,
         plan: &Plan,
-        mode: Mode,
+        timer: Timer,
     ) -> Result<Source<'v, 'a>>
     where
         'q: 'v,
@@ -270,19 +272,15 @@ impl<'q> Query<'q> {
             .map(|planned| planned.range.clone())
             .collect();
         let Selection { layers, id, .. } = self.selection;
-        let scan = scan(view, layers, id, target, ranges, mode);
+        let scan = scan(view, layers, id, target, ranges, timer);
         Ok(Source::Scan(Box::new(scan)))
     }
 
-    /// Counts the records, reading no more of each than it must.
+    /// Counts the records.
     ///
     /// # Errors
     /// As for [`Query::run`].
     pub fn count(&self, view: &View<'_>) -> Result<Count> {
-        let mode = Mode {
-            with_payloads: !self.selection.is_by_extent(),
-            ..Mode::default()
-        };
         let query = Self {
             // The order does not matter, unless it says which are left out.
             order: if self.limit.is_some() {
@@ -292,8 +290,21 @@ impl<'q> Query<'q> {
             },
             ..self.clone()
         };
-        query.visit_boxed(view, mode, f64::INFINITY, PART_ROWS, &mut |_| {
+        let mut search = query.run(view)?;
+        let Selection {
+            refine, present, ..
+        } = self.selection;
+        if refine.is_none() && present.is_none() {
+            search = search.without_payloads();
+        }
+        let mut records = 0;
+        search.visit(|_| {
+            records += 1;
             ControlFlow::Continue(())
+        })?;
+        Ok(Count {
+            records,
+            unknown_height: search.unknown,
         })
     }
 
@@ -305,7 +316,7 @@ impl<'q> Query<'q> {
         self.selection.check(view.spec())?;
         let target = self.selection.target(view.spec());
         if let Order::Distance(place) = self.order {
-            let nearest = Nearest::new(self.clone(), view, target, place, Mode::default())?;
+            let nearest = Nearest::new(self.clone(), view, target, place, None)?;
             return Ok(Explain::new(nearest.plan(), None));
         }
         Ok(Explain::new(&self.plan(view, &target)?, None))
@@ -316,34 +327,18 @@ impl<'q> Query<'q> {
     /// # Errors
     /// As for [`Query::run`].
     pub fn analyze(&self, view: &View<'_>) -> Result<Explain> {
-        let mode = Mode {
-            clock: Some(crate::explain::micros),
-            ..Mode::default()
-        };
-        let mut found = self.start(view, mode)?;
+        let mut found = self.start(view, Some(crate::explain::micros))?;
         let mut records = 0;
-        while found.next_boxed().transpose()?.is_some() {
+        found.visit(|_| {
             records += 1;
-        }
+            ControlFlow::Continue(())
+        })?;
         Ok(found.explain(records))
     }
 }
 
-/// How a scan is run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mode {
-    pub(crate) with_payloads: bool,
-    pub(crate) clock: Option<fn() -> u64>,
-}
-
-impl Default for Mode {
-    fn default() -> Self {
-        Self {
-            with_payloads: true,
-            clock: None,
-        }
-    }
-}
+/// A clock in microseconds, to measure each range with.
+pub(crate) type Timer = Option<fn() -> u64>;
 
 /// Starts reading ranges for a target.
 pub(crate) fn scan<'v, 'a>(
@@ -352,20 +347,17 @@ pub(crate) fn scan<'v, 'a>(
     id: Option<&'v str>,
     target: Target,
     ranges: Vec<ScanRange>,
-    mode: Mode,
+    timer: Timer,
 ) -> Scan<'v, 'a> {
     let wanted = move |candidate: &Candidate<'_>| {
         id.is_none_or(|id| id == candidate.id)
             && target.takes(candidate.extent, candidate.contained)
     };
-    let mut scan = view.scan(ranges, layers, wanted);
-    if !mode.with_payloads {
-        scan = scan.without_payloads();
+    let scan = view.scan(ranges, layers, wanted);
+    match timer {
+        Some(clock) => scan.timed(clock),
+        None => scan,
     }
-    if let Some(clock) = mode.clock {
-        scan = scan.timed(clock);
-    }
-    scan
 }
 
 /// The stream of a query. After an error it ends, but for one of kind
@@ -385,7 +377,8 @@ pub struct Search<'v, 'a> {
 enum Source<'v, 'a> {
     Scan(Box<Scan<'v, 'a>>),
     Found(std::vec::IntoIter<Record>),
-    Sorted(Box<Scan<'v, 'a>>, std::vec::IntoIter<Box<Record>>),
+    /// With the scan that they were read by, if one was.
+    Sorted(Option<Box<Scan<'v, 'a>>>, std::vec::IntoIter<Box<Record>>),
     Nearest(Box<Nearest<'v, 'a>>),
 }
 
@@ -428,10 +421,19 @@ impl<'v> Search<'v, '_> {
     /// Rows read from the tables so far.
     pub fn rows_read(&self) -> u64 {
         match &self.source {
-            Source::Scan(scan) | Source::Sorted(scan, _) => scan.rows_read(),
-            Source::Found(_) => 0,
+            Source::Scan(scan) | Source::Sorted(Some(scan), _) => scan.rows_read(),
+            Source::Found(_) | Source::Sorted(None, _) => 0,
             Source::Nearest(nearest) => nearest.rows_read(),
         }
+    }
+
+    /// Counts also what has lost its payload.
+    fn without_payloads(self) -> Self {
+        let source = match self.source {
+            Source::Scan(scan) => Source::Scan(Box::new(scan.without_payloads())),
+            other => other,
+        };
+        Self { source, ..self }
     }
 
     /// Which plan answers.
@@ -442,12 +444,12 @@ impl<'v> Search<'v, '_> {
     /// What answering came to.
     fn explain(&self, records: u64) -> Explain {
         let actual = match &self.source {
-            Source::Scan(scan) | Source::Sorted(scan, _) => Actual {
+            Source::Scan(scan) | Source::Sorted(Some(scan), _) => Actual {
                 counts: scan.counts().to_vec(),
                 returned: self.returned.clone(),
                 records,
             },
-            Source::Found(_) => Actual {
+            Source::Found(_) | Source::Sorted(None, _) => Actual {
                 counts: Vec::new(),
                 returned: Vec::new(),
                 records,
@@ -468,7 +470,7 @@ impl<'v> Search<'v, '_> {
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut kept: BinaryHeap<Sorted> = BinaryHeap::new();
-        while let Some(record) = self.step().transpose()? {
+        while let Some(record) = self.next_boxed().transpose()? {
             let rank = match (&from, record.geocode(&spec)) {
                 (Some(from), Some(geocode)) => {
                     let distance = spec.distance_3d(from, &geocode);
@@ -487,60 +489,88 @@ impl<'v> Search<'v, '_> {
             .into_iter()
             .map(|sorted| sorted.record)
             .collect();
-        let selection = &self.query.selection;
+        // Counted when they are returned.
         self.unknown = 0;
-        for record in &sorted {
-            let unknown = record
-                .extent
-                .is_some_and(|extent| selection.is_unknown(&extent));
-            self.unknown += u64::from(unknown);
-        }
         let source = std::mem::replace(&mut self.source, Source::Found(Vec::new().into_iter()));
-        self.source = match source {
-            Source::Scan(scan) => Source::Sorted(scan, sorted.into_iter()),
-            Source::Found(_) | Source::Sorted(..) | Source::Nearest(_) => {
-                let sorted: Vec<Record> = sorted.into_iter().map(|record| *record).collect();
-                Source::Found(sorted.into_iter())
-            }
+        let scan = match source {
+            Source::Scan(scan) => Some(scan),
+            Source::Found(_) | Source::Sorted(..) | Source::Nearest(_) => None,
         };
+        self.source = Source::Sorted(scan, sorted.into_iter());
+        Ok(())
+    }
+
+    /// Hands the records that are left to `visit`, in order, until that says to stop; then another
+    /// call, or [`Iterator::next`], goes on behind the last one. A record is lent for the time of a
+    /// call: where it comes from a scan, none is built.
+    ///
+    /// # Errors
+    /// As for [`Query::run`].
+    pub fn visit(
+        &mut self,
+        mut visit: impl FnMut(&RecordRef<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Source::Scan(scan) = &mut self.source else {
+            while let Some(record) = self.next_boxed().transpose()? {
+                if visit(&record.lend()).is_break() {
+                    break;
+                }
+            }
+            return Ok(());
+        };
+        if self.left == 0 {
+            return Ok(());
+        }
+        let selection = &self.query.selection;
+        // Whether it was stopped the visitor knows.
+        _ = scan.visit(&mut |range, record| {
+            if !selection.passes(record) {
+                return ControlFlow::Continue(());
+            }
+            self.returned[range] += 1;
+            self.unknown += u64::from(selection.leaves_open(record));
+            self.left -= 1;
+            visit(record)?;
+            if self.left == 0 {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
         Ok(())
     }
 
     pub(crate) fn next_boxed(&mut self) -> Option<Result<Box<Record>>> {
+        if matches!(self.source, Source::Scan(_)) {
+            let mut found = None;
+            let seen = self.visit(|record| {
+                found = Some(Box::new(record.to_record()));
+                ControlFlow::Break(())
+            });
+            return match seen {
+                Ok(()) => found.map(Ok),
+                Err(error) => Some(Err(error)),
+            };
+        }
         self.left = self.left.checked_sub(1)?;
-        let next = self.step()?;
-        if self.query.selection.altitude.is_some()
-            && let Ok(record) = &next
-            && !matches!(self.source, Source::Sorted(..))
-            && record
-                .extent
-                .is_some_and(|extent| self.query.selection.is_unknown(&extent))
-        {
-            self.unknown += 1;
+        let next = self.next_owned()?;
+        if let Ok(record) = &next {
+            self.unknown += u64::from(self.query.selection.leaves_open(&record.lend()));
         }
         Some(next)
     }
 
-    /// The next record that passes the caller's tests.
-    fn step(&mut self) -> Option<Result<Box<Record>>> {
-        loop {
-            let (next, range) = match &mut self.source {
-                Source::Scan(scan) => (scan.next_boxed()?, Some(scan.at())),
-                Source::Found(found) => (Ok(Box::new(found.next()?)), None),
-                // What these hold has passed.
-                Source::Sorted(_, found) => return found.next().map(Ok),
-                Source::Nearest(nearest) => return nearest.next(),
-            };
-            let record = match next {
-                Ok(record) => record,
-                Err(error) => return Some(Err(error)),
-            };
-            if self.query.selection.passes(&record) {
-                if let Some(count) = range.and_then(|at| self.returned.get_mut(at)) {
-                    *count += 1;
-                }
-                return Some(Ok(record));
+    /// The next record of a source that holds records of its own.
+    fn next_owned(&mut self) -> Option<Result<Box<Record>>> {
+        match &mut self.source {
+            Source::Scan(scan) => scan.next_boxed(),
+            Source::Found(found) => {
+                let selection = &self.query.selection;
+                let record = found.find(|record| selection.passes(&record.lend()))?;
+                Some(Ok(Box::new(record)))
             }
+            // What these hold has passed.
+            Source::Sorted(_, found) => found.next().map(Ok),
+            Source::Nearest(nearest) => nearest.next(),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Which records are meant.
 
-use blocknet_engine::{Error, Extent, LayerId, Record, Result, View};
+use blocknet_engine::{Error, LayerId, RecordRef, Result, View};
 use blocknet_geocode::NetSpec;
 
 use crate::area::{Altitude, Area, Match, Target, Verdict, rect_of};
 use crate::rect::Relation;
 
 /// A test of a record that the engine cannot make, since payloads are opaque to it.
-pub type Test<'q> = dyn Fn(&Record) -> bool + 'q;
+pub type Test<'q> = dyn Fn(&RecordRef<'_>) -> bool + 'q;
 
 /// Which records are meant.
 #[derive(Clone, Default)]
@@ -112,13 +112,16 @@ impl<'q> Selection<'q> {
         }
     }
 
-    pub(crate) fn is_unknown(&self, extent: &Extent) -> bool {
+    /// Whether the unknown floor or top of a record leaves open whether it reaches into the band.
+    pub(crate) fn leaves_open(&self, record: &RecordRef<'_>) -> bool {
+        let verdict = |altitude: Altitude, extent| altitude.verdict(extent, self.matching);
         self.altitude
-            .is_some_and(|altitude| altitude.verdict(extent, self.matching) == Verdict::Unknown)
+            .zip(record.extent.as_ref())
+            .is_some_and(|(altitude, extent)| verdict(altitude, extent) == Verdict::Unknown)
     }
 
     /// Whether a state is in the area and counts as presence.
-    pub(crate) fn takes(&self, target: &Target, record: &Record) -> bool {
+    pub(crate) fn takes(&self, target: &Target, record: &RecordRef<'_>) -> bool {
         record
             .extent
             .is_some_and(|extent| target.takes(&extent, false))
@@ -126,17 +129,12 @@ impl<'q> Selection<'q> {
     }
 
     /// The tests of the caller.
-    pub(crate) fn passes(&self, record: &Record) -> bool {
+    pub(crate) fn passes(&self, record: &RecordRef<'_>) -> bool {
         let refined = self.refine.is_none_or(|refine| {
             let inside = |extent| self.area.relation(&rect_of(&extent)) == Relation::Within;
             record.extent.is_some_and(inside) || refine(record)
         });
         refined && self.present.is_none_or(|present| present(record))
-    }
-
-    /// Whether extents alone decide, so that no payload need be read to count.
-    pub(crate) fn is_by_extent(&self) -> bool {
-        self.refine.is_none() && self.present.is_none()
     }
 
     pub(crate) fn layer_ids(&self, view: &View<'_>) -> Vec<LayerId> {

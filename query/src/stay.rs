@@ -67,7 +67,11 @@ impl Stays<'_, '_> {
             };
             let mut stays = Vec::new();
             for entry in self.view.timeline(layer, &id, self.window)? {
-                if self.query.selection.takes(&self.target, &entry.record) {
+                if self
+                    .query
+                    .selection
+                    .takes(&self.target, &entry.record.lend())
+                {
                     stays.push(Stay {
                         during: entry.during,
                         record: entry.record,

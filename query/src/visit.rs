@@ -8,18 +8,20 @@
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use blocknet_engine::{LayerId, PlaceRange, Record, Result, ScanRange, View, zone_depths};
+use blocknet_engine::{
+    LayerId, PlaceRange, Record, RecordRef, Result, ScanRange, View, zone_depths,
+};
 use blocknet_geocode::{Cell, StoredCode};
 
 use crate::area::Target;
 use crate::cover::rows_of;
 use crate::plan::{Plan, PlanKind};
-use crate::search::{Count, Mode, Order, Query, scan};
+use crate::search::{Count, Order, Query, scan};
 
 /// Below so many rows a second thread is not started: it would cost more than it reads.
 const ROWS_MIN: f64 = 20_000.0;
 /// Rows in a part.
-pub(crate) const PART_ROWS: u64 = 2_048;
+const PART_ROWS: u64 = 2_048;
 /// Zones read to cut one range.
 const ZONES_MAX: usize = 4_096;
 /// Records in a batch, and batches under way: a whole part, so that one thread can finish a part
@@ -28,15 +30,13 @@ const BATCH: usize = 256;
 const BATCHES: usize = 10;
 
 enum Message {
-    #[expect(
-        clippy::vec_box,
-        reason = "the boxes come from the scan and go on to the visitor"
-    )]
-    Batch(Vec<Box<Record>>),
+    Batch(Vec<Record>),
     /// The part is read to its end.
     End,
     Failed(blocknet_engine::Error),
 }
+
+type Visitor<'f> = dyn FnMut(&RecordRef<'_>) -> ControlFlow<()> + 'f;
 
 /// What both threads need to know to read.
 #[derive(Clone)]
@@ -44,49 +44,40 @@ struct Reading<'q> {
     target: Target,
     layers: Option<&'q [LayerId]>,
     id: Option<&'q str>,
-    mode: Mode,
 }
 
 impl Query<'_> {
-    /// Answers the query by handing each record to `visit`, in order, until that says to stop. A
+    /// Answers the query by lending each record to `visit`, in order, until that says to stop. A
     /// large answer in stored order is read by a second thread as well.
     ///
     /// # Errors
     /// As for [`Query::run`].
     ///
     /// # Cost
-    /// As for [`Query::run`]; with two threads, about 2,500 records more in memory.
+    /// As for [`crate::Search::visit`]; with two threads, about 2,500 records in memory.
     pub fn visit(
         &self,
         view: &View<'_>,
-        mut visit: impl FnMut(Record) -> ControlFlow<()>,
+        mut visit: impl FnMut(&RecordRef<'_>) -> ControlFlow<()>,
     ) -> Result<Count> {
-        self.visit_boxed(view, Mode::default(), ROWS_MIN, PART_ROWS, &mut |record| {
-            visit(*record)
-        })
+        self.visit_in_parts(view, ROWS_MIN, PART_ROWS, &mut visit)
     }
 
     /// As [`Query::visit`], on two threads from `rows_min` rows on, in parts of `part_rows`.
-    pub(crate) fn visit_boxed(
+    pub(crate) fn visit_in_parts(
         &self,
         view: &View<'_>,
-        mode: Mode,
         rows_min: f64,
         part_rows: u64,
-        visit: &mut dyn FnMut(Box<Record>) -> ControlFlow<()>,
+        visit: &mut Visitor<'_>,
     ) -> Result<Count> {
         let mut count = Count::default();
-        let mut take = |record: Box<Record>| {
-            let unknown = record
-                .extent
-                .is_some_and(|extent| self.selection.is_unknown(&extent));
-            count.unknown_height += u64::from(unknown);
+        let mut take = |record: &RecordRef<'_>| {
+            count.unknown_height += u64::from(self.selection.leaves_open(record));
             count.records += 1;
             visit(record)
         };
-        let mut planned = None;
-        let may_pay = rows_min < f64::INFINITY;
-        if may_pay && self.order == Order::Stored && self.limit.is_none() {
+        let mut found = if self.order == Order::Stored && self.limit.is_none() {
             self.selection.check(view.spec())?;
             let target = self.selection.target(view.spec());
             let plan = self.plan(view, &target)?;
@@ -97,22 +88,15 @@ impl Query<'_> {
                     target,
                     layers: self.selection.layers,
                     id: self.selection.id,
-                    mode,
                 };
                 self.on_two_threads(view, &reading, &parts, &mut take)?;
                 return Ok(count);
             }
-            planned = Some((target, plan));
-        }
-        let mut found = match planned {
-            Some((target, plan)) => self.start_planned(view, target, plan, mode)?,
-            None => self.start(view, mode)?,
+            self.start_planned(view, target, plan, None)?
+        } else {
+            self.start(view, None)?
         };
-        while let Some(record) = found.next_boxed().transpose()? {
-            if take(record).is_break() {
-                break;
-            }
-        }
+        found.visit(take)?;
         Ok(count)
     }
 
@@ -121,7 +105,7 @@ impl Query<'_> {
         view: &View<'_>,
         reading: &Reading<'_>,
         parts: &[ScanRange],
-        take: &mut dyn FnMut(Box<Record>) -> ControlFlow<()>,
+        take: &mut Visitor<'_>,
     ) -> Result<()> {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(BATCHES);
@@ -154,27 +138,28 @@ impl Query<'_> {
         view: &View<'_>,
         reading: &Reading<'_>,
         part: &ScanRange,
-        take: &mut dyn FnMut(Box<Record>) -> ControlFlow<()>,
+        take: &mut Visitor<'_>,
     ) -> Result<ControlFlow<()>> {
-        let mut scan = reading.scan(view, part);
-        while let Some(record) = scan.next_boxed().transpose()? {
-            if self.selection.passes(&record) && take(record).is_break() {
-                return Ok(ControlFlow::Break(()));
+        reading.scan(view, part).visit(&mut |_, record| {
+            if self.selection.passes(record) {
+                take(record)
+            } else {
+                ControlFlow::Continue(())
             }
-        }
-        Ok(ControlFlow::Continue(()))
+        })
     }
 
     fn receive_part(
         &self,
         receiver: &Receiver<Message>,
-        take: &mut dyn FnMut(Box<Record>) -> ControlFlow<()>,
+        take: &mut Visitor<'_>,
     ) -> Result<ControlFlow<()>> {
         loop {
             match receiver.recv() {
                 Ok(Message::Batch(batch)) => {
-                    for record in batch {
-                        if self.selection.passes(&record) && take(record).is_break() {
+                    for record in &batch {
+                        let record = record.lend();
+                        if self.selection.passes(&record) && take(&record).is_break() {
                             return Ok(ControlFlow::Break(()));
                         }
                     }
@@ -201,7 +186,7 @@ impl Reading<'_> {
             self.id,
             self.target.clone(),
             ranges,
-            self.mode,
+            None,
         )
     }
 }
@@ -218,20 +203,19 @@ fn send_part(
         Err(_) => ControlFlow::Break(()),
     };
     let mut batch = Vec::with_capacity(BATCH);
-    let mut scan = reading.scan(view, part);
-    while let Some(next) = scan.next_boxed() {
-        match next {
-            Ok(record) => batch.push(record),
-            Err(error) => {
-                _ = send(Message::Failed(error));
-                return ControlFlow::Break(());
-            }
+    let read = reading.scan(view, part).visit(&mut |_, record| {
+        batch.push(record.to_record());
+        if batch.len() < BATCH {
+            return ControlFlow::Continue(());
         }
-        if batch.len() == BATCH {
-            send(Message::Batch(std::mem::replace(
-                &mut batch,
-                Vec::with_capacity(BATCH),
-            )))?;
+        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+        send(Message::Batch(full))
+    });
+    match read {
+        Ok(seen) => seen?,
+        Err(error) => {
+            _ = send(Message::Failed(error));
+            return ControlFlow::Break(());
         }
     }
     send(Message::Batch(batch))?;
@@ -350,7 +334,7 @@ mod tests {
             for from in [0, 10] {
                 net.commit(&Commit::new("test", states(from))).unwrap();
             }
-            let odd = |record: &Record| !record.id.ends_with('7');
+            let odd = |record: &RecordRef<'_>| !record.id.ends_with('7');
             for valid in [Moment::LAST, day(5)] {
                 let view = net.view(AsOf::Newest, valid).unwrap();
                 for selection in [
@@ -364,8 +348,8 @@ mod tests {
                     for stop_after in [usize::MAX, 1, one.len() / 2] {
                         let mut two = Vec::new();
                         let count = query
-                            .visit_boxed(&view, Mode::default(), 0.0, 64, &mut |record| {
-                                two.push(*record);
+                            .visit_in_parts(&view, 0.0, 64, &mut |record| {
+                                two.push(record.to_record());
                                 if two.len() >= stop_after {
                                     ControlFlow::Break(())
                                 } else {

@@ -229,6 +229,7 @@ fn area_queries(stores: &Stores, records: &[Footprint]) {
             &|| ours::visit(&stores.ours, &windows, NOW, None),
             &|| ours::read(&stores.ours, &windows, NOW, Some(PlanKind::Ranges)),
             &|| ours::visit(&stores.ours, &windows, NOW, Some(PlanKind::Ranges)),
+            &|| ours::build(&stores.ours, &windows, NOW, None),
         ]);
         let count = sum.records;
         for (what, ours, theirs, goal) in [
@@ -239,6 +240,7 @@ fn area_queries(stores: &Stores, records: &[Footprint]) {
                 2,
                 "-",
             ),
+            ("  the same, a record built for each row".into(), 6, 1, "-"),
             ("  the same by Query::visit".into(), 3, 1, "-"),
             (
                 "  the same by plan `ranges`, not the chosen one".into(),

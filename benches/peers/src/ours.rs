@@ -63,8 +63,26 @@ fn query(window: Window, plan: Option<PlanKind>) -> Query<'static> {
     }
 }
 
-/// By this plan, or the one that is chosen.
+/// By this plan, or the one that is chosen; records are lent, as `SQLite` lends its rows.
 pub(crate) fn read(net: &Net, windows: &[Window], at: i64, plan: Option<PlanKind>) -> Sum {
+    let view = net
+        .view(AsOf::Newest, Moment::from_micros(at))
+        .expect("it can be read");
+    let mut sum = Sum::default();
+    for window in windows {
+        let query = query(*window, plan);
+        let mut found = query.run(&view).expect("the window is sound");
+        let read = found.visit(|record| {
+            sum.add(record.id, record.valid.from.as_micros(), record.payload);
+            ControlFlow::Continue(())
+        });
+        read.expect("it can be read");
+    }
+    sum
+}
+
+/// The same, with a record of its own built for each row.
+pub(crate) fn build(net: &Net, windows: &[Window], at: i64, plan: Option<PlanKind>) -> Sum {
     let view = net
         .view(AsOf::Newest, Moment::from_micros(at))
         .expect("it can be read");
@@ -88,7 +106,7 @@ pub(crate) fn visit(net: &Net, windows: &[Window], at: i64, plan: Option<PlanKin
     for window in windows {
         query(*window, plan)
             .visit(&view, |record| {
-                sum.add(&record.id, record.valid.from.as_micros(), &record.payload);
+                sum.add(record.id, record.valid.from.as_micros(), record.payload);
                 ControlFlow::Continue(())
             })
             .expect("it can be read");

@@ -351,7 +351,8 @@ impl Job<'_> {
             Peeked::Version(row, _) => row,
         };
         let header = row.header_ref(&self.run.spec)?;
-        if version.is_some_and(|version| version != row.version) || header.place != *place {
+        if version.is_some_and(|version| version != row.version) || header.place != place.as_bytes()
+        {
             return Err(Fault::Value {
                 what: "key of a version",
             });
@@ -386,14 +387,15 @@ impl Job<'_> {
     }
 
     fn payload(&self, table: Table, row_key: &[u8], row: &RowRef<'_>, header: &HeaderRef<'_>) {
+        let expected = Hash(*header.commitment);
         let found = commitment(&row.salt, row.payload);
-        if found != header.commitment {
+        if found != expected {
             self.run.report(
                 Finding::new(Side::Tables, Code::Payload, Remedy::Journal)
                     .row(key::table_name(table), row_key)
                     .version(row.version)
                     .entity(header.layer, header.id)
-                    .expected(header.commitment)
+                    .expected(expected)
                     .found(found),
             );
         }

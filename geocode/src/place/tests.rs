@@ -365,6 +365,19 @@ fn turn_between(a: f64, b: f64) -> f64 {
 }
 
 quickcheck! {
+    /// An edge is the same number whether it is one of a cell or of the finer cells beyond it: the
+    /// short way to compute it is as exact as the long one.
+    fn edges_are_the_same_at_all_depths(index: u64, bits: u8, finer: u8) -> bool {
+        let bits = u32::from(bits % 57);
+        let finer = 57 - bits + u32::from(finer % 40);
+        let index = u128::from(index) & ((1 << bits) - 1);
+        [(index, Edge::Low), (index + 1, Edge::High)].into_iter().all(|(edge, which)| {
+            let short = degrees_of(index, bits, which);
+            let long = degrees_of(edge << finer, bits + finer, Edge::Low);
+            short.to_bits() == long.to_bits()
+        })
+    }
+
     fn round_trip_within_half_a_cell(spec: AnySpec, place: AnyPlace) -> TestResult {
         let (spec, place) = (spec.0, place.0);
         let Ok(geocode) = spec.encode(&place) else { return TestResult::discard() };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{day, gone, net, plot, record, state};
-use blocknet_engine::{ErrorKind, Net};
+use blocknet_engine::{ErrorKind, Net, RecordRef};
 use blocknet_geocode::NetSpec;
 
 const ALL: Selection<'static> = Selection {
@@ -244,7 +244,7 @@ fn presence_is_what_the_caller_says_it_is() {
         ],
     );
     let view = newest(&net);
-    let in_use = |record: &Record| record.payload == "in use";
+    let in_use = |record: &RecordRef<'_>| record.payload == b"in use";
     let standing = ALL.present_when(&in_use);
     let steps = replay(&view, &standing, valid(-1, 50), &ByteCompare).unwrap();
     let presence = [Aspect::Presence, Aspect::Properties];

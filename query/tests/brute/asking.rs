@@ -1,5 +1,7 @@
 //! Queries asked, and their answers held against verdicts.
 
+use std::ops::ControlFlow;
+
 use blocknet_query::{PlanKind, Query, Selection};
 
 use super::nets::Snapshot;
@@ -18,18 +20,32 @@ pub(crate) struct Tally {
 /// Plans that answer any query of an area.
 pub(crate) const FORCED: [PlanKind; 3] = [PlanKind::Ranges, PlanKind::Skip, PlanKind::Scan];
 
-/// The places in the list of the records that a query answers with, in the order of the answer.
+/// The places in the list of the records that a query answers with, in the order of the answer:
+/// as records of its own, as records lent, and as visited.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, query: &Query<'_>) -> Vec<usize> {
+    let place = |id: &str| {
+        *snapshot
+            .by_id
+            .get(id)
+            .unwrap_or_else(|| panic!("{id} is not in this view: {query:?}"))
+    };
     let found = query.run(&snapshot.view).unwrap();
-    found
-        .map(|record| {
-            let id = record.unwrap().id;
-            *snapshot
-                .by_id
-                .get(&id)
-                .unwrap_or_else(|| panic!("{id} is not in this view: {query:?}"))
-        })
-        .collect()
+    let built: Vec<usize> = found.map(|record| place(&record.unwrap().id)).collect();
+    let (mut lent, mut visited) = (Vec::new(), Vec::new());
+    let mut search = query.run(&snapshot.view).unwrap();
+    let read = search.visit(|record| {
+        lent.push(place(record.id));
+        ControlFlow::Continue(())
+    });
+    read.unwrap();
+    let read = query.visit(&snapshot.view, |record| {
+        visited.push(place(record.id));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(read.unwrap().records, u64::try_from(visited.len()).unwrap());
+    assert_eq!(lent, built, "lent: {query:?}");
+    assert_eq!(visited, built, "visited: {query:?}");
+    built
 }
 
 impl Tally {

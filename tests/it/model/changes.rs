@@ -4,14 +4,14 @@ use blocknet::query::{
     Area, Aspect, Axis, ByteCompare, Change, Compare as _, Kind, Match, PlanKind, Query, Selection,
     Span, Window, diff, replay, transients,
 };
-use blocknet::{AsOf, LayerId, Moment, Net, Record, Version, View};
+use blocknet::{AsOf, LayerId, Moment, Net, RecordRef, Version, View};
 
 use super::entities;
 use super::reference::{Fact, Model};
 use super::story::{DAYS, HORIZON, IDS, day, extent, recorded_day};
 
 /// Presence for the tests of changes: two of the four payloads.
-pub(super) fn present(record: &Record) -> bool {
+pub(super) fn present(record: &RecordRef<'_>) -> bool {
     record.payload[0].is_multiple_of(2)
 }
 

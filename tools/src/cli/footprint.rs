@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use blocknet_engine::Record;
+use blocknet_engine::RecordRef;
 use blocknet_query::Polygon;
 use geo::coordinate_position::CoordPos;
 use geo::{
@@ -44,8 +44,8 @@ impl Region {
     /// # Cost
     /// Linear in the payload and in the polygons' vertices; the edges that come near the footprint
     /// are each compared with all of its own.
-    pub(crate) fn meets(&self, record: &Record) -> Option<bool> {
-        self.meets_payload(&record.payload)
+    pub(crate) fn meets(&self, record: &RecordRef<'_>) -> Option<bool> {
+        self.meets_payload(record.payload)
     }
 
     fn meets_payload(&self, payload: &[u8]) -> Option<bool> {
@@ -65,8 +65,8 @@ impl Region {
     ///
     /// # Cost
     /// As for [`Region::meets`].
-    pub(crate) fn within(&self, record: &Record) -> Option<bool> {
-        self.within_payload(&record.payload)
+    pub(crate) fn within(&self, record: &RecordRef<'_>) -> Option<bool> {
+        self.within_payload(record.payload)
     }
 
     fn within_payload(&self, payload: &[u8]) -> Option<bool> {

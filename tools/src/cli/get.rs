@@ -41,9 +41,9 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
             Some(record) => {
                 found = true;
                 if args.meta {
-                    io.line(renderer.with_meta(&record, &feature(&record), None)?)?;
+                    io.line(renderer.with_meta(&record, &feature(&record.lend()), None)?)?;
                 } else {
-                    io.bytes_line(feature(&record).as_bytes())?;
+                    io.bytes_line(feature(&record.lend()).as_bytes())?;
                 }
             }
             None => known += view.history(layer, &args.id)?.len(),

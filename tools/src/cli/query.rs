@@ -1,8 +1,9 @@
 //! `blocknet query`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use blocknet_engine::{ErrorKind, Record};
+use blocknet_engine::{ErrorKind, RecordRef};
 use blocknet_geocode::Position;
 use blocknet_query::{Order, Query, Selection};
 use clap::ValueEnum;
@@ -146,25 +147,38 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
         return remark(count.records, count.unknown_height, &when, io);
     }
     let mut renderer = Renderer::new(&view, &when.zone);
+    let mut print = |record: &RecordRef<'_>, io: &mut Io<'_>| -> Result<()> {
+        let feature = args.fields.cut(feature(record));
+        if args.meta {
+            let distance = distance(order, record);
+            io.line(renderer.with_meta(&record.to_record(), &feature, distance)?)
+        } else {
+            io.bytes_line(feature.as_bytes())
+        }
+    };
     let (mut count, mut exit) = (0, DONE);
     let mut found = query.run(&view)?;
-    for record in found.by_ref() {
-        let record = match record {
+    loop {
+        let mut printed = Ok(());
+        let seen = found.visit(|record| {
+            count += 1;
+            printed = print(record, io);
+            if printed.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        printed?;
+        match seen {
+            Ok(()) => break,
             // Stands for one record: the others follow.
             Err(error) if error.kind() == ErrorKind::Lost => {
                 io.flush()?;
                 io.error(&error.into());
                 exit = FAILED;
-                continue;
             }
-            record => record?,
-        };
-        count += 1;
-        let feature = args.fields.cut(feature(&record));
-        if args.meta {
-            io.line(renderer.with_meta(&record, &feature, distance(order, &record))?)?;
-        } else {
-            io.bytes_line(feature.as_bytes())?;
+            Err(error) => return Err(error.into()),
         }
     }
     remark(count, found.unknown_height(), &when, io)?;
@@ -172,7 +186,7 @@ pub(crate) fn run(args: &Args, io: &mut Io<'_>) -> Result<u8> {
 }
 
 /// How far a record is from the place that records are ordered by.
-fn distance(order: Order, record: &Record) -> Option<f64> {
+fn distance(order: Order, record: &RecordRef<'_>) -> Option<f64> {
     match order {
         Order::Distance(place) => Some(blocknet_query::distance(&place, record.extent.as_ref()?)),
         Order::Stored | Order::LogicalDistance(_) | Order::ValidFrom => None,

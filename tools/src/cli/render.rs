@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use blocknet_engine::{CommitInfo, End, LayerId, Moment, Record, View};
+use blocknet_engine::{CommitInfo, End, LayerId, Moment, Record, RecordRef, View};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -179,7 +179,7 @@ pub(crate) struct Meta {
 
 /// The payload as one line of JSON: byte for byte as it was stored when it is an object on one
 /// line, as other programs than the importer may have stored anything.
-pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
+pub(crate) fn feature<'r>(record: &RecordRef<'r>) -> Cow<'r, str> {
     #[derive(Serialize)]
     struct Wrapped<'a> {
         id: &'a str,
@@ -191,7 +191,7 @@ pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
         erased_by: Option<u64>,
     }
 
-    let text = str::from_utf8(&record.payload).ok();
+    let text = str::from_utf8(record.payload).ok();
     if let Some(text) = text
         && let Ok(value) = serde_json::from_str::<&RawValue>(text)
         && value.get().starts_with('{')
@@ -203,10 +203,10 @@ pub(crate) fn feature(record: &Record) -> Cow<'_, str> {
         };
     }
     let wrapped = Wrapped {
-        id: &record.id,
+        id: record.id,
         payload: text.filter(|_| record.erased.is_none()),
         erased_by: record.erased,
-        payload_hex: text.is_none().then(|| hex(&record.payload)),
+        payload_hex: text.is_none().then(|| hex(record.payload)),
     };
     Cow::Owned(serde_json::to_string(&wrapped).expect("text and text alone can be written"))
 }
@@ -297,13 +297,13 @@ impl Object {
 /// The payload of a state as JSON inside JSON; null for an absence.
 pub(crate) fn state(record: Option<&Record>) -> Option<Box<RawValue>> {
     let record = record.filter(|record| !record.is_absence())?;
-    let json = feature(record).into_owned();
+    let json = feature(&record.lend()).into_owned();
     Some(RawValue::from_string(json).expect("`feature` gives one JSON object"))
 }
 
 /// The Feature of a version as it came, also where it asserts absence; `None` where none came.
 pub(crate) fn stored(record: &Record) -> Option<Box<RawValue>> {
-    let json = (!record.payload.is_empty()).then(|| feature(record).into_owned())?;
+    let json = (!record.payload.is_empty()).then(|| feature(&record.lend()).into_owned())?;
     Some(RawValue::from_string(json).expect("`feature` gives one JSON object"))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use blocknet_engine::{Extent, LayerId, Record, View};
+use blocknet_engine::{Extent, LayerId, RecordRef, View};
 use blocknet_geocode::Position;
 use blocknet_query::{
     Altitude, Area, Circle, Corridor, MAX_RANGES, Match, PlanKind, Polygon, Query, Selection,
@@ -458,7 +458,7 @@ fn in_window(window: Window, matching: MatchArg) -> Result<Place> {
     Ok(match matching {
         MatchArg::Geometry => Place {
             refine: Some(Box::new(move |record| {
-                input::meets(&record.payload, &shape).unwrap_or(true)
+                input::meets(record.payload, &shape).unwrap_or(true)
             })),
             ..place
         },
@@ -466,7 +466,7 @@ fn in_window(window: Window, matching: MatchArg) -> Result<Place> {
         MatchArg::Within if west > east => Place {
             matching: Match::Meets,
             refine: Some(Box::new(move |record| {
-                input::within(&record.payload, &shape).unwrap_or(false)
+                input::within(record.payload, &shape).unwrap_or(false)
             })),
             within_by_shape: true,
             ..place
@@ -539,7 +539,7 @@ fn read(flag: &'static str, path: &Path) -> Result<String> {
 }
 
 /// Whether what is known of a record's height lies in a band.
-fn keeps_within(altitude: &Altitude, record: &Record) -> bool {
+fn keeps_within(altitude: &Altitude, record: &RecordRef<'_>) -> bool {
     let inside = |metres: f64| (altitude.lowest..=altitude.highest).contains(&metres);
     record
         .extent
@@ -555,10 +555,10 @@ fn condition(expression: Expression, view: &View<'_>) -> Test {
     Box::new(move |record| {
         expression.matches(&Fields {
             layer: layers.get(&record.layer).map_or("", String::as_str),
-            id: &record.id,
+            id: record.id,
             floor: record.extent.and_then(|extent| extent.floor),
             top: record.extent.and_then(|extent| extent.top),
-            payload: &record.payload,
+            payload: record.payload,
         })
     })
 }

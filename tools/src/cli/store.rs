@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use blocknet_engine::{LayerId, Net, NetBuilder, OpenReport, Record, View};
+use blocknet_engine::{LayerId, Net, NetBuilder, OpenReport, RecordRef, View};
 
 use super::error::{CliError, Result};
 use super::io::Io;
 use crate::input::{Predicate, json_equal};
 
 /// A test of a record that the engine cannot make.
-pub(crate) type Test = Box<dyn Fn(&Record) -> bool>;
+pub(crate) type Test = Box<dyn Fn(&RecordRef<'_>) -> bool>;
 
 /// A builder for nets whose payloads are JSON.
 pub(crate) fn builder() -> NetBuilder {
@@ -42,8 +42,8 @@ pub(crate) fn presence_test(rule: Predicate) -> Test {
 }
 
 /// Of a state whose payload is erased nobody knows what the rule would say: it is still a state.
-fn is_present(rule: &Predicate, record: &Record) -> bool {
-    record.erased.is_some() || rule.matches(&record.payload)
+fn is_present(rule: &Predicate, record: &RecordRef<'_>) -> bool {
+    record.erased.is_some() || rule.matches(record.payload)
 }
 
 /// The presence rules of the layers; `None` when no layer has one, so that every state counts.
