@@ -51,7 +51,8 @@
 //! * The journal is the truth and the tables are its index. Every open compares the two; tables
 //!   that do not fit are moved aside and built again, and [`Net::report`] says so.
 //! * Opening for reading only changes no byte.
-//! * Damage to stored bytes is an error of kind [`ErrorKind::Corrupt`], never a shorter answer.
+//! * Damage to stored bytes is an error of kind [`ErrorKind::Corrupt`], never a shorter answer. What a
+//!   repair found damaged in both copies is one of kind [`ErrorKind::Lost`], for just that version.
 //! * A net is shared between threads by reference. Across processes and handles there is one
 //!   writer, or any number of readers; the others get [`ErrorKind::Locked`].
 //!
