@@ -64,7 +64,7 @@ fn fill(dir: &Path, len_bytes: usize) {
 fn sha256(bytes: u64) -> f64 {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let chunk = vec![7_u8; 1 << 20];
-    let chunks = (bytes as usize).div_ceil(chunk.len() * threads);
+    let chunks = bytes.div_ceil((chunk.len() * threads) as u64);
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..threads {

@@ -407,18 +407,7 @@ impl<'a> Verifier<'a> {
         may_hold: Option<&MayHold<'_>>,
         on_progress: &OnProgress<'_>,
     ) -> Result<(Verification, Diagnosis)> {
-        let survey = match Survey::new(Arc::clone(&self.target.env), &self.journal_dir) {
-            Ok(survey) => Some(survey),
-            Err(error) if error.io_error().is_some_and(is_not_found) => {
-                self.early.push(
-                    Finding::new(Side::Journal, Code::JournalMissing, Remedy::Tables)
-                        .file(crate::open::JOURNAL_DIR)
-                        .found(error),
-                );
-                None
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let survey = self.survey()?;
         let segments = survey
             .as_ref()
             .map_or(Vec::new(), |survey| survey.segments().to_vec());
@@ -516,6 +505,22 @@ impl<'a> Verifier<'a> {
         }
         self.count(&run, &mut sums);
         Ok(self.finish(run.findings.into_inner()))
+    }
+
+    /// The journal's files; `None` where there is no journal.
+    fn survey(&mut self) -> Result<Option<Survey>> {
+        match Survey::new(Arc::clone(&self.target.env), &self.journal_dir) {
+            Ok(survey) => Ok(Some(survey)),
+            Err(error) if error.io_error().is_some_and(is_not_found) => {
+                self.early.push(
+                    Finding::new(Side::Journal, Code::JournalMissing, Remedy::Tables)
+                        .file(crate::open::JOURNAL_DIR)
+                        .found(error),
+                );
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What was looked at.

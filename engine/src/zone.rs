@@ -235,7 +235,7 @@ pub(crate) fn check_key(spec: &NetSpec, row_key: &[u8]) -> Result<(), Fault> {
             level <= spec.planar_digits()
                 && zone_depths(level).any(|kept| kept == depth)
                 && cell.len() == usize::from(depth.div_ceil(2))
-                && (depth % 2 == 0 || cell.last().is_some_and(|last| last & 0x0f == 0))
+                && (depth % 2 == 0 || cell.last().is_some_and(|last| last.trailing_zeros() >= 4))
         });
     if sound {
         Ok(())

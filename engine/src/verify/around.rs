@@ -75,9 +75,11 @@ impl Blocks {
             if last.as_ref().is_none_or(|(last, _)| last != packed) {
                 keep(&mut last);
                 let (round, created) = (version.round, version.created);
-                let rank = Rank { round, created };
-                let list = Vec::new();
-                last = Some((packed.to_vec(), Versions { rank, list }));
+                let block = Versions {
+                    rank: Rank { round, created },
+                    list: Vec::new(),
+                };
+                last = Some((packed.to_vec(), block));
             }
             versions += 1;
             if versions <= VERSIONS_MAX
@@ -95,9 +97,9 @@ impl Blocks {
         }
         let has_versions = versions <= VERSIONS_MAX;
         if !has_versions {
-            blocks
-                .values_mut()
-                .for_each(|block| block.list = Vec::new());
+            for block in blocks.values_mut() {
+                block.list = Vec::new();
+            }
         }
         Ok(Some(Self {
             blocks,

@@ -142,8 +142,13 @@ pub(super) fn difference(
             Some(finding.row("entities", row_key))
         }
         // Handled above.
-        Class::ErasedRow | Class::ErasedFrame | Class::Lost => None,
-        Class::Link | Class::Edge | Class::ZoneLive | Class::ZonePast => None,
+        Class::ErasedRow
+        | Class::ErasedFrame
+        | Class::Lost
+        | Class::Link
+        | Class::Edge
+        | Class::ZoneLive
+        | Class::ZonePast => None,
     }
 }
 
@@ -186,18 +191,14 @@ fn edge(run: &Run<'_>, read: &dyn Read, row_key: &[u8], both: &Both) -> Option<F
         Finding::new(Side::Tables, Code::Registry, Remedy::Journal).row("edges", row_key);
     finding.block = Some(block);
     let held = |values: &[Vec<u8>]| values.first().and_then(|value| Held::decode(value).ok());
-    match (held(&both.journal), held(&both.tables)) {
-        (Some(expected), found) => {
-            if found.is_none() && !matches!(read.get(key::EDGES, row_key), Ok(None)) {
-                return None;
-            }
-            Some(finding.commit(expected.commit))
-        }
-        (None, _) => {
-            run.surroundings(read).is_edge(&block, u64::MAX).ok()?;
-            Some(finding.expected("no row"))
-        }
+    let Some(expected) = held(&both.journal) else {
+        run.surroundings(read).is_edge(&block, u64::MAX).ok()?;
+        return Some(finding.expected("no row"));
+    };
+    if both.tables.is_empty() && !matches!(read.get(key::EDGES, row_key), Ok(None)) {
+        return None;
     }
+    Some(finding.commit(expected.commit))
 }
 
 /// A zone does not count what there is.

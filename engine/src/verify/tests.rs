@@ -300,10 +300,10 @@ fn area_of(spec: NetSpec) {
     for row in all_rows(&*store.snapshot().unwrap()) {
         let is_in = block_of_row(&row).is_some_and(|block| may_hold(&spec, &block.cell(), 0));
         let mut changed = row.2.clone();
-        let at = rng.below(changed.len().max(1) as u64) as usize;
+        let at = usize::try_from(rng.below(changed.len().max(1) as u64)).unwrap();
         let flipped = changed.get_mut(at).map(|byte| *byte ^= 1).is_some();
-        let missing = with_row(&**store, &row, None, &verify);
-        let found = flipped.then(|| with_row(&**store, &row, Some(&changed), &verify));
+        let missing = with_row(&**store, &row, None, verify);
+        let found = flipped.then(|| with_row(&**store, &row, Some(&changed), verify));
         let name = key::table_name(row.0);
         if is_in {
             inside += 1;

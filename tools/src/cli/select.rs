@@ -476,8 +476,11 @@ fn in_window(window: Window, matching: MatchArg) -> Result<Place> {
     })
 }
 
+/// The rings of each part of a polygon: longitudes and latitudes, degrees.
+type Parts = Vec<Vec<Vec<(f64, f64)>>>;
+
 /// The parts of a polygon in a file, and the polygon.
-fn polygon_of(flag: &'static str, path: &Path) -> Result<(Vec<Vec<Vec<(f64, f64)>>>, Polygon)> {
+fn polygon_of(flag: &'static str, path: &Path) -> Result<(Parts, Polygon)> {
     let parts = input::polygons(&read(flag, path)?).map_err(|source| CliError::Area {
         flag,
         path: path.to_owned(),
