@@ -14,9 +14,6 @@ const WRITE_BUFFER_BYTES_MIN: usize = 64 * KIB;
 
 const BACKGROUND_THREADS_MAX: u16 = 256;
 
-/// Bytes of rows in a block, before compression.
-const BLOCK_BYTES: usize = 16 * KIB;
-
 /// Values longer than this, in bytes, leave the tables for blob files where a table asks so.
 const BLOB_BYTES_MIN: u64 = 4 << 10;
 
@@ -114,10 +111,6 @@ impl RocksOptions {
         // Version 6 mixes a block's place into its checksum: a block read from the wrong place
         // is found.
         blocks.set_format_version(6);
-        // A scan looks a block up in the cache, and sets an iterator up in it, once for every 20
-        // rows of 800 bytes and not every 5; and larger blocks compress better. A get that misses
-        // the cache pays for it: it reads and expands four times as much.
-        blocks.set_block_size(BLOCK_BYTES);
         // Indexes and filters count against the cache, so that memory has one bound; those of
         // the newest files, asked by every get, stay.
         blocks.set_cache_index_and_filter_blocks(true);

@@ -177,7 +177,7 @@ fn restless(rng: &mut Rng) -> (tempfile::TempDir, Net) {
             } else {
                 LayerId::MAIN
             };
-            let from = day(i64::try_from(rng.below(60)).unwrap());
+            let from = i64::try_from(rng.below(60)).unwrap();
             let what = if !settled && rng.below(6) == 0 {
                 Assertion::absence(layer, id)
             } else {
@@ -198,7 +198,13 @@ fn restless(rng: &mut Rng) -> (tempfile::TempDir, Net) {
                 };
                 Assertion::state(layer, id, extent, format!("{round} of {number}"))
             };
-            assertions.push(what.valid(Valid::from(from)));
+            // Some hold for a while only, so that what was there before answers again behind them.
+            assertions.push(what.valid(if rng.below(3) == 0 {
+                let days = i64::try_from(1 + rng.below(20)).unwrap();
+                Valid::between(day(from), day(from + days))
+            } else {
+                Valid::from(day(from))
+            }));
         }
         record(&net, round, assertions);
     }
