@@ -25,6 +25,7 @@ const PLAIN_SCHEMA: &[TableSpec] = &[TableSpec {
     name: "plain",
     cold: false,
     point_reads: true,
+    runs: true,
     blobs: false,
 }];
 const RECORDS: u32 = 100_000;

@@ -21,18 +21,21 @@ pub const SCHEMA: &[TableSpec] = &[
         name: "alpha",
         cold: false,
         point_reads: true,
+        runs: false,
         blobs: false,
     },
     TableSpec {
         name: "beta",
         cold: true,
         point_reads: false,
+        runs: true,
         blobs: true,
     },
     TableSpec {
         name: "gamma",
         cold: false,
         point_reads: true,
+        runs: false,
         blobs: true,
     },
 ];

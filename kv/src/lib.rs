@@ -10,7 +10,7 @@
 //!
 //! const CITIES: Table = Table(0);
 //! const SCHEMA: &[TableSpec] =
-//!     &[TableSpec { name: "cities", cold: false, point_reads: true, blobs: false }];
+//!     &[TableSpec { name: "cities", cold: false, point_reads: true, runs: false, blobs: false }];
 //!
 //! # fn main() -> Result<(), blocknet_kv::Error> {
 //! let store = MemStore::new(SCHEMA);
@@ -105,6 +105,8 @@ pub struct TableSpec {
     pub cold: bool,
     /// Often asked for one key, also for keys that are not there: keep filters.
     pub point_reads: bool,
+    /// Is mostly read in runs of rows: larger blocks, which a get has to read whole.
+    pub runs: bool,
     /// Holds large values: keep those above 4 KiB in files of their own, out of the way of
     /// compaction.
     pub blobs: bool,

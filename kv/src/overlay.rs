@@ -97,7 +97,7 @@ impl MemLayer {
 /// use blocknet_kv::{Batch, MemLayer, MemStore, Overlay, Read, Store, Table, TableSpec};
 /// # fn main() -> Result<(), blocknet_kv::Error> {
 /// # const SCHEMA: &[TableSpec] =
-/// #     &[TableSpec { name: "t", cold: false, point_reads: true, blobs: false }];
+/// #     &[TableSpec { name: "t", cold: false, point_reads: true, runs: false, blobs: false }];
 /// let base = MemStore::new(SCHEMA);
 /// let mut batch = Batch::new();
 /// batch.put(Table(0), "key", "old");

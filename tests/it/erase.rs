@@ -144,7 +144,8 @@ fn no_file_keeps_a_trace_and_nothing_brings_it_back() {
     assert_eq!(all.len(), usize::from(ENTITIES * ROUNDS));
     assert!(marks_in(&store, &all) == all, "all of them can be found");
     let in_tables = marks_in(&store.join("tables"), &all).len();
-    assert!(in_tables > all.len() / 4, "{in_tables}");
+    // Where they are not cut up by compression.
+    assert!(in_tables > 50, "{in_tables}");
 
     let net = builder().open(&store).unwrap();
     let view = net.now_view().unwrap();

@@ -154,6 +154,7 @@ mod tests {
         name: "rows",
         cold: false,
         point_reads: false,
+        runs: true,
         blobs: false,
     }];
 

@@ -330,6 +330,7 @@ fn odd_options_and_schemas_are_refused() {
         name: "a\0b",
         cold: false,
         point_reads: false,
+        runs: true,
         blobs: false,
     }];
     let dir = TempDir::new().unwrap();
@@ -368,6 +369,7 @@ fn tables_of_another_schema_are_refused() {
             name: "delta",
             cold: false,
             point_reads: false,
+            runs: true,
             blobs: false,
         },
     ];
