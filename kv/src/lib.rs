@@ -98,6 +98,7 @@ pub struct Table(pub u8);
 /// A schema is a `&'static [TableSpec]` of at most 256 tables; [`Table`] is an index into it.
 /// The flags are hints: they change cost, never an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands by itself")]
 pub struct TableSpec {
     /// Name on disk, unique in the schema, not empty. Renaming it loses the table.
     pub name: &'static str,
