@@ -160,6 +160,10 @@ pub fn zone_depths(level: u8) -> impl Iterator<Item = u8> {
 const UNKNOWN: u8 = 1;
 const PARTIAL: u8 = 2;
 
+/// More rows than any net has. Verification adds counts up, each times a secret number: of counts
+/// this small nobody can make up two that are wrong and cancel out.
+const ROWS_MAX: u64 = 1 << 40;
+
 /// Value of a row: `live u64 | past u64 | flags u8 | floor f32 | top f32 | height f32`.
 fn encode(rows: Rows, heights: &Heights) -> Vec<u8> {
     let mut out = Encoder::with_capacity(29);
@@ -188,7 +192,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Rows, Heights), Fault> {
     };
     input.finish()?;
     let numbers = [heights.floor, heights.top, heights.height];
-    if flags > (UNKNOWN | PARTIAL) || numbers.iter().any(|metres| metres.is_nan()) {
+    if flags > (UNKNOWN | PARTIAL)
+        || rows.live.max(rows.past) > ROWS_MAX
+        || numbers.iter().any(|metres| metres.is_nan())
+    {
         return Err(Fault::Value { what: "zone" });
     }
     Ok((rows, heights))
@@ -460,6 +467,13 @@ mod tests {
         odd[16] = 0;
         odd[17..21].copy_from_slice(&f32::NAN.to_le_bytes());
         assert!(decode(&odd).is_err());
+        let most = Rows {
+            live: ROWS_MAX,
+            past: 0,
+        };
+        assert!(decode(&encode(most, &heights)).is_ok());
+        let past = ROWS_MAX + 1;
+        assert!(decode(&encode(Rows { past, ..rows }, &heights)).is_err());
     }
 
     #[test]
@@ -481,6 +495,17 @@ mod tests {
             let cell = geocode.planar().ancestor(depth);
             let range = range_of(9, depth, &cell, &cell);
             assert!(range.contains(&key_of(&place, depth)), "{depth}");
+            let row_key = key_of(&place, depth);
+            assert!(holds(&row_key, &place));
+            assert_eq!(check_key(&spec, &row_key), Ok(()));
+            assert!(check_key(&spec, &row_key[..row_key.len() - 1]).is_err());
+            let mut odd = row_key.clone();
+            odd[2] ^= 0x10;
+            assert!(!holds(&odd, &place), "{depth}");
+            if depth % 2 == 1 {
+                *odd.last_mut().unwrap() |= 1;
+                assert!(check_key(&spec, &odd).is_err(), "{depth}");
+            }
             if let Some(next) = cell.successor() {
                 assert!(!range_of(9, depth, &next, &next).contains(&key_of(&place, depth)));
             }
