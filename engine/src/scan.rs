@@ -236,7 +236,9 @@ impl<'v, 'a> Scan<'v, 'a> {
     /// one. A record is lent for the time of a call, and costs no allocation.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Io`] or [`crate::ErrorKind::Corrupt`] when the tables cannot be read.
+    /// * [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] when the tables cannot be read.
+    /// * [`ErrorKind::Lost`] in the place of a record that both copies lost; another call goes on
+    ///   behind it.
     pub fn visit(
         &mut self,
         visit: &mut dyn FnMut(usize, &RecordRef<'_>) -> ControlFlow<()>,

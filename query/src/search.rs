@@ -505,7 +505,8 @@ impl<'v> Search<'v, '_> {
     /// call: where it comes from a scan, none is built.
     ///
     /// # Errors
-    /// As for [`Query::run`].
+    /// As for [`Query::run`]; and [`Lost`](blocknet_engine::ErrorKind::Lost) in the place of a record
+    /// that both copies lost. Where nothing is sorted, another call goes on behind it.
     pub fn visit(
         &mut self,
         mut visit: impl FnMut(&RecordRef<'_>) -> ControlFlow<()>,
