@@ -23,7 +23,6 @@ use super::sums::Sink;
 /// What the commits of a journal add up to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JournalTotals {
-    pub(super) commits: u64,
     pub(super) versions: u64,
     pub(super) block_versions: u64,
     /// Commits whose recorded time was asserted.
@@ -49,7 +48,6 @@ pub(super) struct LayerTotals {
 impl JournalTotals {
     pub(super) fn add(&mut self, body: &Body) {
         let info = &body.info;
-        self.commits += 1;
         self.versions += body.assertions.len() as u64;
         self.block_versions += body.blocks.len() as u64;
         self.asserted += u64::from(info.basis == Basis::Asserted);
@@ -73,7 +71,6 @@ impl JournalTotals {
     }
 
     pub(super) fn join(&mut self, other: Self) {
-        self.commits += other.commits;
         self.versions += other.versions;
         self.block_versions += other.block_versions;
         self.asserted += other.asserted;
